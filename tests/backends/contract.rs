@@ -115,6 +115,15 @@ macro_rules! contract_for {
                 a_parent_is_abandoned_with_its_child
                 a_job_that_is_over_waits_for_nothing_more
                 options_of_a_call_are_kept_for_its_first_run;
+            starting:
+                a_job_that_starts_later_has_its_messages_then
+                a_start_that_has_passed_is_now
+                a_job_that_starts_later_joins_nothing
+                nothing_joins_a_job_that_starts_later
+                an_id_belongs_to_one_call
+                a_request_that_is_repeated_sends_no_second_message
+                a_job_that_starts_later_is_no_finding
+                a_job_that_starts_later_is_not_collected;
             doctor:
                 work_that_will_run_is_no_finding
                 a_lost_message_is_sent_again

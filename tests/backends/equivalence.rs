@@ -234,8 +234,11 @@ impl History {
         let n = self.rng.usize(..self.graph.len());
         // The test ends before such a deadline.
         let deadline = if self.rng.bool() { self.now + 3_600_000 } else { 0 };
-        let job = NewJob { deadline, ..NewJob::new(self.some_job_id(), call(n)) };
-        let _ = writeln!(self.log, "schedule {:?} c{n}", job.job_id);
+        // The clock of the history may come to such a start. The clock of the queue does not.
+        let start = if self.rng.u8(..3) == 0 { self.now + self.rng.u64(60_000..120_000) } else { 0 };
+        // There are few ids, so one id is also used for several calls, and several times for one call.
+        let job = NewJob { deadline, start, ..NewJob::new(self.some_job_id(), call(n)) };
+        let _ = writeln!(self.log, "schedule {:?} c{n} at {start}, it is {}", job.job_id, self.now);
         let a = self.multi_step.backend().schedule(&job, self.now).await.unwrap();
         let b = self.transactional.backend().schedule(&job, self.now).await.unwrap();
         assert_eq!(a, b);

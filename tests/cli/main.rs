@@ -47,6 +47,7 @@ mod redis_keys;
 #[path = "../support/servers/mod.rs"]
 mod servers;
 mod signals;
+mod starting;
 mod test;
 mod trust;
 mod usage;

@@ -5,6 +5,7 @@
 mod conflicts;
 mod cycles;
 mod damage;
+mod detached;
 mod events;
 mod failures;
 mod fan_out;
@@ -17,6 +18,7 @@ mod promises;
 mod replays;
 mod retries;
 mod schedules;
+mod starting;
 #[path = "../backends/support/mod.rs"]
 mod support;
 mod time;

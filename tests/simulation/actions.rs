@@ -6,11 +6,12 @@ use std::time::Duration;
 use brrr_protocol::client::{Client, Forgotten, Retried};
 use brrr_protocol::doctor::{Doctor, Finding, Look};
 use brrr_protocol::gc::{Collector, Plan};
-use brrr_protocol::model::{CallHash, JobId};
+use brrr_protocol::model::{CallHash, JobId, Millis};
 use brrr_protocol::ports::{Backend, Kind, NewJob};
+use brrr_protocol::starting::{StartRequest, StartTime, Started};
 use brrr_protocol::{ErrorKind, Result};
 
-use crate::graph::{PROMISED, promise};
+use crate::graph::{PROMISED, promise, topic};
 use crate::transactions::backend;
 use crate::watch::Participant;
 use crate::world::{Crash, World};
@@ -28,6 +29,8 @@ pub struct PlannedAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Schedule(usize),
+    /// Starts this job with the key. All jobs that are started so have the same key.
+    Start(usize),
     Cancel(usize),
     /// Retries a job, as a new job.
     Retry(usize),
@@ -49,6 +52,24 @@ pub enum Action {
 /// The id of the job that retries this job.
 pub fn retry_of(job_id: &JobId) -> JobId {
     format!("{job_id}-again").into()
+}
+
+/// The key of all jobs that have one.
+const KEY: &str = "key";
+
+/// The id of the job with the key.
+pub fn keyed() -> JobId {
+    JobId::of_key(&topic(), KEY)
+}
+
+/// The request to start this job with the key.
+fn request(job: &NewJob, now: Millis) -> StartRequest {
+    let call = &job.call;
+    StartRequest {
+        key: Some(KEY.to_owned()),
+        start: if job.start > now { StartTime::At(job.start) } else { StartTime::Now },
+        ..StartRequest::new(call.topic.clone(), &call.task, call.payload.clone(), call.hash.clone())
+    }
 }
 
 /// Performs an action. After an error a part of it may have been done.
@@ -73,6 +94,18 @@ pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, action: Action, crash: Op
                 scheduled => drop(scheduled?),
             }
             world.state().watch.accepted.insert(jobs[n].job_id.clone());
+        }
+        Action::Start(n) => {
+            let started = match client.start(&request(&jobs[n], world.now()), "unused".into()).await {
+                // A call with another payload owns the hash.
+                Err(error) if error.kind == ErrorKind::Conflict => return Ok(()),
+                started => started?,
+            };
+            let mut state = world.state();
+            if let Started::New { job_id, .. } | Started::Existing { job_id, .. } = &started {
+                state.watch.accepted.insert(job_id.clone());
+            }
+            state.starts.push((n, started));
         }
         Action::Cancel(n) => drop(client.cancel(&jobs[n].job_id, world.now()).await?),
         Action::Retry(n) => {

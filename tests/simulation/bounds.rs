@@ -71,6 +71,7 @@ fn most_more(graph: &Graph) -> usize {
         // A timer for each wait.
         Node::Within(c) => 2 * c.len(),
         Node::GivesUp(_, c) => c.len() + 2,
+        Node::Spawns(_, detached, c) => detached.len() + c.len(),
         // A look for each wait.
         Node::Sides(chains) => 2 * chains.concat().len(),
         Node::Fail | Node::Promise | Node::Poison | Node::Unknown => 0,
@@ -127,7 +128,7 @@ fn no_run_is_wasted() {
                 Node::CatchThen(first, then) => 1 + waits(first) + failing(first) + then.len(),
                 Node::Race(first, then) => 1 + waits(first) + waits(then),
                 Node::Greedy(times, _) => 2 * ((*times).min(graph.retries) + 1) as usize,
-                Node::Flaky(times, c) => (1 + waits(c)) * ((*times).min(graph.retries) + 1) as usize,
+                Node::Flaky(times, c) | Node::Spawns(times, _, c) => (1 + waits(c)) * ((*times).min(graph.retries) + 1) as usize,
                 Node::Fail | Node::Promise | Node::Poison | Node::Unknown => 1,
             };
             assert!(*runs as usize <= most, "{}: {runs} runs of {task} in {job_id}, {most} expected", graph.name);

@@ -23,6 +23,9 @@ pub enum Node {
     Fail,
     /// Gathers these calls, and then fails this many times before it succeeds.
     Flaky(u32, &'static [&'static str]),
+    /// Starts the first calls as detached jobs, one after the other; gathers the other calls; and then fails this many times before
+    /// it succeeds.
+    Spawns(u32, &'static [&'static str], &'static [&'static str]),
     /// In its n-th attempt, gathers the first n of these calls. Fails this many times before it succeeds.
     Greedy(u32, &'static [&'static str]),
     /// Gathers the first call, where a failure counts as the text "failed". Then waits for the other calls one after the other.
@@ -57,6 +60,8 @@ pub struct Graph {
     /// The timeout of the first job in ms (0: no limit), and the number of messages that it may send.
     pub deadline: Millis,
     pub max_messages: u64,
+    /// The last job starts so many ms after the beginning.
+    pub delay: Millis,
     /// The values that each call may have, see `expected`; filled by `complete`.
     pub values: Option<&'static HashMap<&'static str, Vec<Option<String>>>>,
 }
@@ -66,12 +71,12 @@ pub const fn graph(
     nodes: &'static [(&'static str, Node)],
     job_ids: &'static [&'static str],
 ) -> Graph {
-    Graph { name, nodes, job_ids, retries: 0, deadline: 0, max_messages: 0, values: None }
+    Graph { name, nodes, job_ids, retries: 0, deadline: 0, max_messages: 0, delay: 0, values: None }
 }
 
 use Node::{
-    All, Catch, CatchThen, Each, Fail, Flaky, GivesUp, Greedy, Moody, Poison, Promise, Race, Sides, Sleep, Unknown,
-    Within,
+    All, Catch, CatchThen, Each, Fail, Flaky, GivesUp, Greedy, Moody, Poison, Promise, Race, Sides, Sleep, Spawns,
+    Unknown, Within,
 };
 
 /// The call of the last job: it waits for every call of the graph.
@@ -155,6 +160,9 @@ impl Graph {
             (0..).zip(self.job_ids).map(|(n, name)| NewJob::new(format!("R{n}").into(), call(name))).collect();
         jobs[0].max_messages = self.max_messages;
         jobs[0].deadline = if self.deadline > 0 { START + self.deadline } else { 0 };
+        if self.delay > 0 {
+            jobs.last_mut().expect("a job").start = START + self.delay;
+        }
         jobs
     }
 
@@ -194,8 +202,8 @@ impl Graph {
             texts
         };
         let inner = match self.node(name) {
-            Flaky(times, _) | Greedy(times, _) if *times > self.retries => vec![None],
-            All(children) | Each(children) | Flaky(_, children) | Sleep(_, children) => join(children, None),
+            Flaky(times, _) | Greedy(times, _) | Spawns(times, ..) if *times > self.retries => vec![None],
+            All(children) | Each(children) | Flaky(_, children) | Spawns(_, _, children) | Sleep(_, children) => join(children, None),
             Within(children) => {
                 let late = Some("late".to_owned());
                 let with_late = |texts: Vec<Option<String>>, (_, child): &(Millis, &str)| -> Vec<Option<String>> {

@@ -10,8 +10,8 @@ use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 use brrr_protocol::{Error, ErrorKind, Result};
 
 use crate::graph::Node::{
-    All, Catch, CatchThen, Each, Fail, Flaky, GivesUp, Greedy, Moody, Poison, Promise, Race, Sides, Sleep, Unknown,
-    Within,
+    All, Catch, CatchThen, Each, Fail, Flaky, GivesUp, Greedy, Moody, Poison, Promise, Race, Sides, Sleep, Spawns,
+    Unknown, Within,
 };
 use crate::graph::{Graph, call, name_of};
 use crate::world::World;
@@ -116,6 +116,26 @@ impl GraphHandler {
         }
         drop(state);
         Ok(Ok(outcomes))
+    }
+
+    /// Starts a detached job with this call, and records its id: no later run may receive another one.
+    async fn spawn(&self, request: &Request, replay: &mut Replay, n: usize, name: &str) -> Result<()> {
+        let call = call(name);
+        let call = Invocation {
+            task: call.task,
+            payload: call.payload,
+            topic: None,
+            hash: Some(call.hash),
+            peer_hash: None,
+            options: Options::default(),
+            detached: true,
+        };
+        let Polled::Ready(outcomes) = replay.poll(vec![call], Want::All, None).await? else {
+            panic!("a poll of a detached call waits");
+        };
+        let id = format!("{outcomes:?}");
+        self.world.state().watch.given(request, format!("the id of job {n}, of {name}"), id);
+        Ok(())
     }
 
     /// Asks for these calls until all have an outcome, or one has failed and failures are not caught.
@@ -244,6 +264,16 @@ impl GraphHandler {
                     let is_late = outcomes.is_empty();
                     text += if is_late { "late" } else { "" };
                     text += &go!(join(task, outcomes, None));
+                }
+                text
+            }
+            Spawns(times, detached, children) => {
+                for (n, name) in detached.iter().enumerate() {
+                    self.spawn(request, replay, n, name).await?;
+                }
+                let text = go!(self.gather(request, replay, children, None).await?);
+                if request.attempt <= *times {
+                    return Ok(Err(fails(true)));
                 }
                 text
             }

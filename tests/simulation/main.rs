@@ -11,8 +11,8 @@
 //! - `graph`, `graphs`, `handler`, `peer`, `actions`: the actions of workers, peers and clients
 //! - `watch`: what no write may do; `oracle`: what must be true at the end
 //! - the tests: this file tests crashes, zombies and jobs that end early. The other tests are in `unanswered`, `clients`,
-//!   `dead_letters`, `peers`, `stable_outcomes`, `cycles`, `claims`, `joining`, `removal`, `repairs`,
-//!   `progress`, `promises`, `schedules`, `bounds`, `random`.
+//!   `dead_letters`, `peers`, `stable_outcomes`, `cycles`, `claims`, `joining`, `starting`, `detached`, `removal`,
+//!   `repairs`, `progress`, `promises`, `schedules`, `bounds`, `random`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -22,6 +22,7 @@ mod claims;
 mod clients;
 mod cycles;
 mod dead_letters;
+mod detached;
 mod graph;
 mod graphs;
 mod handler;
@@ -38,6 +39,7 @@ mod repairs;
 mod run;
 mod schedules;
 mod stable_outcomes;
+mod starting;
 mod transactions;
 mod unanswered;
 mod watch;

@@ -88,7 +88,7 @@ impl History {
         state.records.get(&Key::failure(&name.into(), job_id)).map(|bytes| decode_failure(bytes).unwrap())
     }
 
-    fn check_job(&self, graph: &Graph, job_id: &JobId, job: &JobRecord) -> Result<(), String> {
+    pub fn check_job(&self, graph: &Graph, job_id: &JobId, job: &JobRecord) -> Result<(), String> {
         let name = job.call.as_str();
         let failure = self.failure(job_id, name);
         let state = self.world.state();

@@ -105,7 +105,7 @@ impl Plan {
 
     /// Does a client schedule this job during the history, so that the job does not exist at the beginning?
     pub fn schedules(&self, job: usize) -> bool {
-        self.clients().any(|action| action == Action::Schedule(job))
+        self.clients().any(|action| action == Action::Schedule(job) || action == Action::Start(job))
     }
 
     /// Can records be removed, and can values be computed twice?

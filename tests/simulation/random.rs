@@ -11,7 +11,7 @@ use crate::graph::{Graph, LAST, Node};
 use crate::graphs::ILL;
 use crate::plan::Plan;
 use crate::world::Crash;
-use crate::{check, graphs, number};
+use crate::{check, detached, graphs, number, starting};
 
 /// The number of histories if no variable is set.
 const HISTORIES: u64 = 12_000;
@@ -27,6 +27,7 @@ pub fn histories_end(transactional: bool) {
     println!("{kind} from BRRR_SEED={first}");
     let mut all: Vec<Arc<Graph>> = graphs().map(|(graph, _)| graph).collect();
     all.extend(ILL.iter().map(|graph| Arc::new(graph.complete())));
+    all.extend(starting::delayed().into_iter().chain(detached::graphs()));
     let (mut count, mut with_bad_peers, mut with_stranded) = (0, 0, 0);
     let (mut sent, mut runs, mut stale, mut removed, mut accesses) = (0, 0, 0, 0, 0);
     while count < most && until.is_none_or(|until| Instant::now() < until) {
@@ -61,10 +62,13 @@ fn random_plan(graph: &Graph, mut random: fastrand::Rng) -> Plan {
         step: random.usize(..latest),
         action,
         crash: (random.u8(..3) == 0).then(|| Crash(random.i64(0..if action == Action::Collect { 60 } else { 10 }))),
-        gives_up: !matches!(action, Action::Schedule(_)) && random.u8(..3) == 0,
+        gives_up: !matches!(action, Action::Schedule(_) | Action::Start(_)) && random.u8(..3) == 0,
     };
     for job in 0..graph.job_ids.len() {
         actions.push(planned(&mut random, Action::Schedule(job), 150));
+        if random.u8(..8) == 0 {
+            actions.push(planned(&mut random, Action::Start(job), 300));
+        }
         if random.u8(..3) == 0 {
             actions.push(planned(&mut random, Action::Cancel(job), 500));
         }

@@ -391,7 +391,8 @@ impl Run {
         let gate = if self.pick(8) == 1 { Door::Shut } else { Door::Open };
         // The clocks of two workers differ, by twice `AHEAD` at most. Jobs with a deadline end by the clocks of clients too.
         let differs = self.plan.random.is_some()
-            && self.graph.has(|node| matches!(node, Sleep(..) | Within(..) | GivesUp(..) | Sides(..)));
+            && (self.graph.delay > 0
+                || self.graph.has(|node| matches!(node, Sleep(..) | Within(..) | GivesUp(..) | Sides(..))));
         let ahead = if differs { self.pick(2 * AHEAD as usize + 1) as Millis } else { AHEAD };
         let running: Running = Box::pin(async move {
             let limits = Limits { max_deliveries, clock_skew: SKEW, ..Limits::default() };

@@ -20,11 +20,13 @@ use brrr_protocol::ports::{
     Request, Store, Swap, Visit,
 };
 use brrr_protocol::records::{JobRecord, RunRecord};
+use brrr_protocol::starting::Started;
 use brrr_protocol::{Error, ErrorKind, Result};
 use bytes::Bytes;
 
 use crate::actions::Action;
 use crate::graph::{Graph, topic};
+use crate::handler::AHEAD;
 use crate::watch::{Participant, Watch};
 
 /// How much too early a queue delivers, in milliseconds.
@@ -89,6 +91,8 @@ pub struct State {
     pub opaque: bool,
     /// The results of all searches for stuck work.
     pub findings: Vec<Finding>,
+    /// The jobs that clients asked for with the key, as positions in `Graph::job_ids`, and what they were told.
+    pub starts: Vec<(usize, Started)>,
     /// The answers that clients gave to promises, and what they were told.
     pub answers: Vec<(Action, Answered)>,
     /// The records that the last collection kept.
@@ -116,6 +120,13 @@ impl State {
     /// A run begins. It must not begin before its time, and not for a job that is over and forgotten. (A worker whose reads are
     /// older than another worker's write may not know that. The check does not apply to it.)
     pub fn note_run(&mut self, request: &Request) {
+        let start = self.watch.jobs.get(&request.job_id).map_or(0, |job| job.start);
+        // The clocks of workers differ in random histories only.
+        let ahead = if self.is_sequential { 0 } else { AHEAD };
+        if self.now + ahead < start {
+            let text = format!("{} is run at {}, and its job starts at {start}", request.task, self.now);
+            self.watch.wrong.get_or_insert(text);
+        }
         if !self.is_sequential {
             return;
         }

@@ -109,6 +109,15 @@ impl Printed {
     }
 }
 
+/// A job that a run starts.
+#[derive(Clone, Debug)]
+pub struct Detached {
+    /// The hash of its top call for all jobs.
+    pub hash: CallHash,
+    /// The job.
+    pub job: NewJob,
+}
+
 /// The state of one run.
 pub struct Replay {
     backend: Arc<dyn Backend>,
@@ -120,7 +129,7 @@ pub struct Replay {
     /// How many detached jobs this run has asked for.
     detached: u32,
     /// Those of them that no earlier run has started.
-    detached_jobs: Vec<NewJob>,
+    detached_jobs: Vec<Detached>,
     /// The job whose calls of the scope `job` this job shares. `None`: only its own.
     scope_id: Option<JobId>,
     /// The scope of calls for which nothing else says one.
@@ -270,7 +279,8 @@ impl Replay {
 
     /// Answers a poll: returns the outcomes of `calls` that are wanted. The answer is the same in every run.
     ///
-    /// Detached calls have their outcome at once.
+    /// Detached calls have their outcome at once, whatever else is there. If a poll for `some(n)` has more than n of them, the
+    /// first n are started: no job starts whose id the run is not given.
     ///
     /// When the time `until` (in milliseconds since the Unix epoch) has passed, the answer has the outcomes that are there, and
     /// they may be fewer. A poll without calls is a sleep: it needs `until`.
@@ -283,26 +293,24 @@ impl Replay {
             return self.poll_awaited(calls, want, until).await;
         }
         let (mut outcomes, mut awaited) = (vec![None; calls.len()], Vec::new());
+        let mut left = if let Want::Some(need) = want { need } else { u32::MAX };
         for (index, call) in calls.into_iter().enumerate() {
-            if call.detached {
-                outcomes[index] = Some(self.detach(call)?);
-            } else {
+            if !call.detached {
                 awaited.push((index, call));
+            } else if left > 0 {
+                left -= 1;
+                outcomes[index] = Some(self.detach(call)?);
             }
         }
-        let detached = outcomes.len() - awaited.len();
         let (indices, awaited): (Vec<usize>, Vec<Invocation>) = awaited.into_iter().unzip();
-        let is_enough = match want {
-            Want::All => awaited.is_empty(),
-            Want::Some(need) => detached >= need as usize,
-            Want::Progress => true,
-        };
-        if is_enough {
+        if awaited.is_empty() || left == 0 {
             return Ok(Polled::Ready(outcomes));
         }
-        let want = match want {
-            Want::Some(need) => Want::Some(need.saturating_sub(u32::try_from(detached).unwrap_or(u32::MAX))),
-            other => other,
+        let (want, until) = match want {
+            Want::All => (want, until),
+            Want::Some(_) => (Want::Some(left), until),
+            // There is progress already. So this poll takes what else is there, as if its time had passed.
+            Want::Progress => (want, Some(0)),
         };
         let Polled::Ready(found) = self.poll_awaited(awaited, want, until).await? else { return Ok(Polled::Suspended) };
         for (index, outcome) in indices.into_iter().zip(found) {
@@ -561,21 +569,22 @@ impl Replay {
         if n < self.before.detached {
             return Ok(outcome);
         }
-        let scope = self.scope_of(&call);
-        let hash = match &call.hash {
-            Some(hash) => hash.clone(),
-            None => plain_hash(&call).within(scope.unwrap_or_default(), &job_id, self.clock),
-        };
+        // A hash that the guest has chosen has no scope.
+        let scope = if call.hash.is_some() { None } else { self.scope_of(&call) };
+        let hash_of_all = call.hash.clone().unwrap_or_else(|| plain_hash(&call));
+        let hash = hash_of_all.clone().within(scope.unwrap_or_default(), &job_id, self.clock);
         let options = Options { scope, ..call.options };
         let (task, payload, topic) = (call.task, call.payload, call.topic.unwrap_or_else(|| self.topic.clone()));
         let top = Call { hash, task, payload, topic, options: Options::default() };
         let max_messages = self.max_messages;
-        self.detached_jobs.push(NewJob { max_messages, options, ..NewJob::new(job_id, top) });
+        self.detached_jobs.push(Detached { hash: hash_of_all, job: NewJob { max_messages, options, ..NewJob::new(job_id, top) } });
         Ok(outcome)
     }
 
     /// The detached jobs that this run has asked for and no earlier run has started.
-    pub fn take_detached(&mut self) -> Vec<NewJob> {
+    ///
+    /// The hash of a job's top call may be that of another period of its scope than in an earlier attempt.
+    pub fn take_detached(&mut self) -> Vec<Detached> {
         std::mem::take(&mut self.detached_jobs)
     }
 

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::error::Result;
 use crate::model::{Call, CallHash, JobId, Millis, Topic, check_name};
 use crate::options::{Options, Scope};
-use crate::ports::{Key, NewJob, Scheduled};
+use crate::ports::{Backend, Key, NewJob, Scheduled};
 use crate::records::{JobRecord, TaskInfos, decode_task_infos};
 use crate::wire::CallRecord;
 
@@ -215,23 +215,43 @@ impl Client {
 
     /// The answer to a request whose key has started a job already.
     async fn start_again(&self, request: &StartRequest, job_id: JobId, found: JobRecord) -> Result<Started> {
-        let key = Key::call(&found.call);
-        let call = self.backend().store().get(&key).await?.map(|bytes| CallRecord::decode(&bytes)).transpose();
-        // Without the record of its call nobody can tell what the job was.
-        let Some(call) = call.map_err(|error| error.of(&key))? else { return Ok(Started::KeyReused(job_id)) };
-        if call.task != request.task || call.payload != request.payload || found.topic != request.topic {
+        let (task, payload) = (request.task.clone(), request.payload.clone());
+        let topic = request.topic.clone();
+        let asked = Call { hash: request.hash.clone(), task, payload, topic, options: Options::default() };
+        let scope = request.options.scope.unwrap_or_default();
+        if !is_job_of(self.backend(), &job_id, &found, &asked, scope).await? {
             return Ok(Started::KeyReused(job_id));
         }
         if !found.is_over() {
             // The client that began may have died before it sent the message.
-            let (task, payload, topic) = (call.task, call.payload, found.topic.clone());
-            let call = Call { hash: found.call.clone(), task, payload, topic, options: Options::default() };
+            let call = Call { hash: found.call.clone(), ..asked };
             let (deadline, start) = (found.deadline, found.start);
             let again = NewJob { deadline, start, ..NewJob::new(job_id.clone(), call) };
             self.schedule(&again, self.now()).await?;
         }
         Ok(Started::Existing { job_id, job: Box::new(found) })
     }
+}
+
+/// Was the job `found` started for this call? `asked` has the hash of the call for all jobs. The hash of the job's own call may
+/// be that of an earlier period of its scope.
+pub(crate) async fn is_job_of(
+    backend: &dyn Backend,
+    job_id: &JobId,
+    found: &JobRecord,
+    asked: &Call,
+    scope: Scope,
+) -> Result<bool> {
+    let key = Key::call(&found.call);
+    let is_same = match backend.store().get(&key).await? {
+        Some(bytes) => {
+            let call = CallRecord::decode(&bytes).map_err(|error| error.of(&key))?;
+            call.task == asked.task && call.payload == asked.payload
+        }
+        // `gc` has removed what describes the call. Its hash still tells what it was.
+        None => asked.hash.clone().within(scope, job_id, found.created.max(found.start)) == found.call,
+    };
+    Ok(is_same && found.topic == asked.topic)
 }
 
 #[cfg(test)]

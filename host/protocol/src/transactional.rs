@@ -38,24 +38,24 @@ pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<
     }
     let key = Key::latest_job(&call.hash);
     let latest = tx.get(&key)?;
-    let mut new = LatestJob { job_id: job.job_id.clone(), is_on_its_way: false };
+    let unsent = LatestJob::unsent(job.job_id.clone());
     if before.as_ref().is_some_and(|before| before.call != call.hash) {
-        tx.put(&key, &new.encode())?;
         return Ok(Scheduled::Taken);
     }
     if before.as_ref().is_some_and(JobRecord::is_over) {
-        tx.put(&key, &new.encode())?;
+        tx.put(&key, &unsent.encode())?;
         return Ok(Scheduled::AlreadyDone);
     }
     if tx.has(&Key::value(&call.hash))? {
-        tx.put(&key, &new.encode())?;
+        tx.put(&key, &unsent.encode())?;
         let state = end_in_job(tx, &job.job_id, &call.hash)?;
         mark_over(tx, &job.job_id, JobEnd { state, at: now })?;
         return Ok(Scheduled::AlreadyDone);
     }
-    // Other jobs may join this job, but not before it starts.
-    new.is_on_its_way = !job.is_delayed(now);
-    tx.put(&key, &new.encode())?;
+    if before.is_some() && LatestJob::says_sent(latest.as_deref(), &job.job_id) {
+        return Ok(Scheduled::Queued);
+    }
+    tx.put(&key, &LatestJob::sent(job.job_id.clone(), job.is_delayed(now)).encode())?;
     let start = join(tx, job, before.is_none(), latest.as_deref(), now)?;
     for message in job.messages(now).into_iter().skip(usize::from(start == Start::Joins)) {
         tx.add(&message_counter(&job.job_id), 1)?;

@@ -159,8 +159,11 @@ impl SubmitArgs {
             options: Options { scope, ..options },
             ..StartRequest::new(self.topic.topic.clone(), &self.call.task, encoded.payload, encoded.hash)
         };
-        // Before anything is written. The backend's clock decides later.
-        request.job(new_job_id()?, system_now()).map_err(|bad| refused(&bad))?;
+        // Before a backend is opened. The backend's clock decides later. A job that the key has started already is shown, also
+        // when its deadline has passed.
+        if request.key.is_none() {
+            request.job(new_job_id()?, system_now()).map_err(|bad| refused(&bad))?;
+        }
         Ok(request)
     }
 

@@ -14,7 +14,7 @@ use crate::suite::queue::next;
 use crate::support::Kind;
 
 /// Announces that our workers handle the calls of these tests.
-async fn announce(backend: &Arc<dyn Backend>) {
+pub(super) async fn announce(backend: &Arc<dyn Backend>) {
     let tasks = encode_tasks(&["another".to_owned(), "task".to_owned()].into());
     backend.store().put(&Key::tasks(&"t".into()), tasks).await.unwrap();
 }

@@ -9,4 +9,5 @@ pub mod joining;
 pub mod leases;
 pub mod parents;
 pub mod queue;
+pub mod starting;
 pub mod store;

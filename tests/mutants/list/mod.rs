@@ -11,6 +11,7 @@ mod progress;
 mod registration;
 mod runs;
 mod schedules;
+mod starting;
 mod timers;
 mod transactions;
 
@@ -98,6 +99,7 @@ pub fn all() -> Vec<Mutant> {
         jobs::all(),
         joining::all(),
         schedules::all(),
+        starting::all(),
         progress::all(),
         doctor::all(),
         gc::all(),

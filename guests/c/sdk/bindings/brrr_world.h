@@ -605,6 +605,13 @@ typedef struct brrr_worker_types_invocation_t {
   //   call with this task and payload, its JSON codec's arguments. It spares a slow language the hashing.
   // - `scope`: who shares the outcome. `fleet`: every job; `job`: this job, and the jobs that retry it; a duration such as
   //   `90s`, `15m`, `1h` or `7d`: every job, for at most that long.
+  // 
+  // One more makes of the call the first call of a new job, which goes on by itself whatever becomes of this run:
+  // 
+  // - `detached` (`true`): the outcome is the id of that job, as a JSON text. It is there at once, also in every later run.
+  //   So a poll for progress with such a call does not wait. Of a poll for `some(n)` at most n such calls are started. The
+  //   id follows from the call's place among the detached calls of the run: ask for the same ones, in the same order, in
+  //   every run and in every attempt.
   brrr_world_list_tuple2_string_string_t   options;
 } brrr_worker_types_invocation_t;
 

@@ -154,13 +154,12 @@ impl Backend for Redis {
         let call = &job.call;
         let script = scripts::SCHEDULE.call(&self.0.keys).arg(call.hash.as_str()).arg(job.job_id.as_str());
         let script = script.arg(call.topic.as_str()).arg(&CallRecord::encode(&call.task, &call.payload)[..]);
-        let mut latest = LatestJob { job_id: job.job_id.clone(), is_on_its_way: false };
-        let script = script.arg(&job.record(now).encode()[..]).arg(&latest.encode()[..]);
-        latest.is_on_its_way = true;
-        let script = script.arg(&latest.encode()[..]).arg(now);
+        let (job_id, is_delayed) = (job.job_id.clone(), job.is_delayed(now));
+        let script = script.arg(&job.record(now).encode()[..]).arg(&LatestJob::unsent(job_id.clone()).encode()[..]);
+        let script = script.arg(&LatestJob::sent(job_id, is_delayed).encode()[..]).arg(now);
         // A job with a deadline has a second message, which is sent at the deadline.
         let messages = job.messages(now);
-        let first = messages.first().filter(|_| job.is_delayed(now));
+        let first = messages.first().filter(|_| is_delayed);
         let script = [messages.get(1), first].into_iter().fold(script, |script, later| match later {
             Some(later) => script.arg(millis(later.delay)).arg(delayed(0, later.body.as_bytes())),
             None => script.arg("").arg(""),

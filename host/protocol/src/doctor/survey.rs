@@ -112,11 +112,15 @@ impl Doctor {
                     }
                     survey.jobs += 1;
                     topics.insert(job.topic.clone());
+                    // The message of a job that starts later may be where no look reaches.
+                    if job.is_delayed(look.now) {
+                        continue;
+                    }
                     if job.is_overdue(look.now) {
                         survey.findings.push(Finding::Overdue { job_id });
                     } else {
                         let case = tops.entry(job.call.clone()).or_insert_with(|| Case::new(job.call));
-                        case.tops.push((job_id, job.topic, job.created));
+                        case.tops.push((job_id, job.topic, job.created.max(job.start)));
                     }
                 }
             }

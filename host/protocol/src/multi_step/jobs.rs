@@ -22,8 +22,9 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
     describe(p.store, call).await?;
     // This is written before the job record. So `gc` does not take the call for one that is no longer needed, and does not
     // remove what is written next.
-    let mut latest = LatestJob { job_id: job.job_id.clone(), is_on_its_way: false };
-    let latest_before = replace(p.store, &Key::latest_job(&call.hash), latest.encode()).await?;
+    let latest = Key::latest_job(&call.hash);
+    let unsent = LatestJob::unsent(job.job_id.clone()).encode();
+    let latest_before = replace(p.store, &latest, unsent.clone()).await?;
     let key = Key::job(&job.job_id);
     let (mut record, mut is_new) = (job.record(now), true);
     // The record is never replaced: a client that repeats its request must not revive a job that is over.
@@ -31,6 +32,7 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
         (record, is_new) = (JobRecord::decode(&found).map_err(|e| e.of(&key))?, false);
     }
     if record.call != call.hash {
+        p.store.swap(&latest, Some(&unsent), latest_before).await?;
         return Ok(Scheduled::Taken);
     }
     if record.is_over() {
@@ -42,6 +44,11 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
         mark_over(p.store, &job.job_id, JobEnd { state, at: now }).await?;
         return Ok(Scheduled::AlreadyDone);
     }
+    // Another message could run the call a second time, while a worker runs it.
+    if !is_new && LatestJob::says_sent(latest_before.as_deref(), &job.job_id) {
+        p.store.swap(&latest, Some(&unsent), latest_before).await?;
+        return Ok(Scheduled::Queued);
+    }
     let pending = found.pop().flatten();
     let start = join(p, job, is_new, pending, latest_before.as_deref(), now).await?;
     let messages: Vec<_> = job.messages(now).into_iter().skip(usize::from(start == Start::Joins)).collect();
@@ -52,13 +59,9 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
     if start == Start::SendsAndLeaves {
         leave(p.store, &job.job_id, &call.hash).await?;
     }
-    if job.is_delayed(now) {
-        return Ok(Scheduled::Queued);
-    }
     // Only now may other jobs join this job. If another job is the latest by now, they join that job.
-    let unsent = latest.encode();
-    latest.is_on_its_way = true;
-    p.store.swap(&Key::latest_job(&call.hash), Some(&unsent), Some(latest.encode())).await?;
+    let sent = LatestJob::sent(job.job_id.clone(), job.is_delayed(now));
+    p.store.swap(&latest, Some(&unsent), Some(sent.encode())).await?;
     Ok(Scheduled::Queued)
 }
 

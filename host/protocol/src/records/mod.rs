@@ -59,11 +59,32 @@ pub fn decode_tasks(bytes: &[u8]) -> Result<std::collections::BTreeSet<String>> 
 pub struct LatestJob {
     /// The job that was last started for the call.
     pub job_id: JobId,
-    /// True if the job's message is known to be sent, or if the job has joined the call.
+    /// True if the job's message is known to be sent, or if the job has joined the call. Other jobs may join this one.
     pub is_on_its_way: bool,
+    /// True if the job's message is known to be sent, and was due later. No other job may join this one.
+    pub is_delayed: bool,
 }
 
 impl LatestJob {
+    /// The record before the job's message is sent.
+    #[must_use]
+    pub fn unsent(job_id: JobId) -> Self {
+        Self { job_id, is_on_its_way: false, is_delayed: false }
+    }
+
+    /// The record after the job's message was sent.
+    #[must_use]
+    pub fn sent(job_id: JobId, is_delayed: bool) -> Self {
+        Self { job_id, is_on_its_way: !is_delayed, is_delayed }
+    }
+
+    /// True if the encoded record says that the message of this job was sent, or that the job has joined its call.
+    #[must_use]
+    pub fn says_sent(record: Option<&[u8]>, job_id: &JobId) -> bool {
+        let latest = record.and_then(|bytes| Self::decode(bytes).ok());
+        latest.is_some_and(|latest| latest.job_id == *job_id && (latest.is_on_its_way || latest.is_delayed))
+    }
+
     /// The record in bencode.
     #[must_use]
     pub fn encode(&self) -> Bytes {
@@ -71,6 +92,9 @@ impl LatestJob {
             vec![(b"job", string(self.job_id.as_str())), (b"v", int(VERSION as u64))];
         if self.is_on_its_way {
             fields.push((b"sent", int(1)));
+        }
+        if self.is_delayed {
+            fields.push((b"later", int(1)));
         }
         write_dict(fields)
     }
@@ -81,7 +105,8 @@ impl LatestJob {
         let what = "a latest-job record";
         let value = versioned(what, bytes)?;
         let job_id = text(what, "job", entry(what, &value, "job")?)?.into();
-        Ok(Self { job_id, is_on_its_way: unsigned(what, &value, "sent")? > 0 })
+        let is_set = |key| unsigned(what, &value, key).map(|number| number > 0);
+        Ok(Self { job_id, is_on_its_way: is_set("sent")?, is_delayed: is_set("later")? })
     }
 }
 

@@ -81,6 +81,6 @@ impl Stage<'_> {
 /// The failure of a job's top call after the job's deadline has passed.
 #[must_use]
 pub fn overdue(job: &JobRecord, task: &str) -> Failure {
-    let after = Duration::from_millis(job.deadline.saturating_sub(job.created));
+    let after = Duration::from_millis(job.deadline.saturating_sub(job.created.max(job.start)));
     Failure::new(FailureKind::Timeout, task, format!("the job did not end within its {after:?}"))
 }

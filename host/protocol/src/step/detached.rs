@@ -2,9 +2,11 @@
 
 use super::{Stage, Step, StepJob};
 use crate::error::Result;
-use crate::model::{Failure, FailureKind, brief};
-use crate::ports::{Scheduled, message_counter};
-use crate::replay::{Replay, Wait};
+use crate::model::{Call, Failure, FailureKind, brief};
+use crate::ports::{Key, NewJob, Scheduled, message_counter};
+use crate::records::JobRecord;
+use crate::replay::{Detached, Replay, Wait};
+use crate::starting::is_job_of;
 
 impl Stage<'_> {
     /// Starts the detached jobs of a run. This comes before anything says how the run ended. A run that is repeated starts them
@@ -14,8 +16,10 @@ impl Stage<'_> {
         if jobs.is_empty() {
             return Ok(None);
         }
-        let record = replay.record(&Wait::default(), job.task.digest.clone());
-        let calls: Vec<_> = jobs.iter().map(|new| &new.call).collect();
+        let mut record = replay.record(&Wait::default(), job.task.digest.clone());
+        // None of these jobs has been started yet.
+        record.detached = job.loaded.run.as_ref().map_or(0, |run| run.detached);
+        let calls: Vec<_> = jobs.iter().map(|new| &new.job.call).collect();
         if let Some(step) = self.check_topics(job, &calls, &record).await? {
             return Ok(Some(step));
         }
@@ -25,13 +29,14 @@ impl Stage<'_> {
             return self.fail_job(job, max_messages).await.map(Some);
         }
         for new in &jobs {
-            match self.backend().schedule(new, self.now()).await {
+            match self.backend().schedule(&new.job, self.now()).await {
                 Ok(Scheduled::Queued | Scheduled::AlreadyDone) => {}
+                Ok(Scheduled::Taken) if self.is_started(new).await? => {}
                 Ok(Scheduled::Taken) => {
                     let text = format!(
                         "it starts a detached job of {} where an earlier attempt started another one; start the same jobs, in the \
                          same order, in each attempt",
-                        brief(&new.call.task)
+                        brief(&new.job.call.task)
                     );
                     let failure = Failure::new(FailureKind::Nondeterminism, &job.call.task, text);
                     return self.fail(job.loaded, failure).await.map(Some);
@@ -40,5 +45,15 @@ impl Stage<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Has an earlier attempt started this job, in another period of its scope?
+    async fn is_started(&self, new: &Detached) -> Result<bool> {
+        let NewJob { job_id, call, options, .. } = &new.job;
+        let key = Key::job(job_id);
+        let Some(bytes) = self.backend().store().get(&key).await? else { return Ok(true) };
+        let found = JobRecord::decode(&bytes).map_err(|error| error.of(&key))?;
+        let asked = Call { hash: new.hash.clone(), ..call.clone() };
+        is_job_of(&**self.backend(), job_id, &found, &asked, options.scope.unwrap_or_default()).await
     }
 }

@@ -193,6 +193,13 @@ impl Stage<'_> {
         {
             return self.abandon(&loaded, state, self.before).await;
         }
+        // A queue may deliver a message a little too early, and `doctor` of an earlier version sends one.
+        if let Some(job) = &loaded.job
+            && self.work.ends_job
+            && job.is_delayed(now)
+        {
+            return self.nack(Duration::from_millis(job.start - now)).await;
+        }
         let Some(call) = &loaded.call else {
             return self.dead_letter("?", "no record describes this call").await;
         };

@@ -62,12 +62,18 @@ local function is_announced()
   return false
 end
 
+-- Does the record say that the message of this job was sent, or that the job has joined its call?
+local function says_sent(latest)
+  local of = latest and (entry(latest, 'sent') or entry(latest, 'later')) and entry(latest, 'job')
+  return of and text(latest, of) == job_id
+end
+
 local p = unless_damaged(nil, registered)
 local latest = call('HGET', record(hash), 'latest_job')
 local carried = unless_damaged(false, latest_job_carries, latest)
 
-local function put_latest_job(is_on_its_way)
-  call('HSET', record(hash), 'latest_job', is_on_its_way and ARGV[8] or ARGV[7])
+local function put_latest_job(is_sent)
+  call('HSET', record(hash), 'latest_job', is_sent and ARGV[8] or ARGV[7])
 end
 
 if found == 'new' then call('HSET', record(hash), 'call', ARGV[5]) end
@@ -86,7 +92,6 @@ if not is_new then
   local job = call('HGET', job_record(job_id), 'job')
   local of = entry(job, 'call')
   if not of or text(job, of) ~= hash then
-    put_latest_job(false)
     return 'taken'
   end
 end
@@ -99,8 +104,10 @@ if call('HEXISTS', record(hash), 'value') == 1 then
   mark_over(job_id, end_in_job(hash, job_id), ARGV[9])
   return 'done'
 end
--- Other jobs may join this job, but not before it starts. A job that starts later joins nothing.
-put_latest_job(not is_delayed)
+-- Another message could run the call a second time, while a worker runs it.
+if not is_new and unless_damaged(false, says_sent, latest) then return 'queued' end
+put_latest_job(true)
+-- A job that starts later joins nothing.
 if is_delayed then p = nil end
 
 local has_joined = p and p.has_me and p.scheduled
