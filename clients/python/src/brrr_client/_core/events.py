@@ -1,0 +1,73 @@
+"""Follows events over as many connections as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from brrr_client._core.problems import error_of
+from brrr_client._core.repeat import NO_ANSWER_YET, cause, failed, pause_before
+from brrr_client._core.settings import Settings
+from brrr_client._core.sse import Decoder, Message
+from brrr_client._core.steps import Answer, Broken, Give, Listing, Open, Pause, Read, Request
+from brrr_client._core.text import from_json, path
+from brrr_client.documents import Event
+from brrr_client.errors import ConnectionFailedError, UnexpectedAnswerError
+
+SILENCE = 45.0
+"""Seconds. The gateway writes a comment every 15 s: a connection that is silent for longer than two of them is dead."""
+
+NAMES = ("task", "job")
+
+
+def of_job(settings: Settings, job_id: str, after: str | None) -> Listing[Event]:
+    """The events of a job, up to its end."""
+    return follow(settings, path("jobs", job_id, "events"), {}, after, lambda event: event.is_end)
+
+
+def of_all(settings: Settings, topic: str | None, job_id: str | None, after: str | None) -> Listing[Event]:
+    """The events of all jobs, without an end."""
+    query = {name: value for name, value in (("topic", topic), ("job", job_id)) if value is not None}
+    return follow(settings, path("events"), query, after, lambda event: False)
+
+
+def follow(
+    settings: Settings, where: str, query: dict[str, str], after: str | None, is_last: Callable[[Event], bool]
+) -> Listing[Event]:
+    """Events after that one, up to the last. A broken connection is replaced by one that goes on behind the last event."""
+    failures = 0
+    while True:
+        # Compressed bytes could be held back until there are more of them.
+        headers = {"accept": "text/event-stream", "accept-encoding": "identity"}
+        if after is not None:
+            headers["last-event-id"] = after
+        request = Request("GET", where, query, headers, read_timeout=SILENCE)
+        outcome = yield Open(request)
+        assert isinstance(outcome, (Answer, Broken))
+        if isinstance(outcome, Answer) and outcome.status == 200:
+            decoder = Decoder()
+            while isinstance(piece := (yield Read()), bytes):
+                failures = 0
+                for message in decoder.feed(piece):
+                    after = message.id or after
+                    if message.name not in NAMES:
+                        continue
+                    event = event_of(message)
+                    yield Give(event)
+                    if is_last(event):
+                        return
+            # A gateway that stops ends its streams.
+            outcome = piece if isinstance(piece, Broken) else Broken(ConnectionFailedError("the stream ended"), sent=True)
+        elif isinstance(outcome, Answer) and outcome.status not in NO_ANSWER_YET:
+            raise error_of(outcome)
+        failures += 1
+        if failures > settings.retries:
+            raise failed(request, outcome, failures, False) from cause(outcome)
+        yield Pause(pause_before(failures, outcome))
+
+
+def event_of(message: Message) -> Event:
+    """The event that a message tells. Raises UnexpectedAnswerError if it is none."""
+    try:
+        return Event.parse(message.id, from_json(message.data.encode()))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UnexpectedAnswerError(f"the event {message.id!r} can't be read: {type(error).__name__}: {error}") from error

@@ -1,0 +1,59 @@
+"""Reads server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) from pieces of bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Message:
+    """An event of the stream."""
+
+    id: str
+    """Of this event, or else of the last one that had an id."""
+    name: str
+    data: str
+
+
+class Decoder:
+    """Takes the bytes of a stream in any pieces. What is not ended by an empty line is no message."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._after_return = False
+        self._id = ""
+        self._name = ""
+        self._data: list[str] = []
+
+    def feed(self, piece: bytes) -> list[Message]:
+        """The messages that end in this piece."""
+        return [message for line in self._lines(piece) if (message := self._line(line)) is not None]
+
+    def _lines(self, piece: bytes) -> list[bytes]:
+        # Not str.splitlines: to it U+2028 ends a line too, and JSON may contain that.
+        if self._after_return and piece:
+            # The second half of an end of line, whose first half ended the piece before.
+            piece = piece.removeprefix(b"\n")
+            self._after_return = False
+        self._after_return = self._after_return or piece.endswith(b"\r")
+        *lines, self._rest = (self._rest + piece).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        return lines
+
+    def _line(self, line: bytes) -> Message | None:
+        if not line:
+            return self._end()
+        field, _, value = line.decode(errors="replace").partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._data.append(value)
+        elif field == "event":
+            self._name = value
+        elif field == "id" and "\0" not in value:
+            self._id = value
+        # A line without a field is a comment, which says that the stream is alive.
+        return None
+
+    def _end(self) -> Message | None:
+        message = Message(self._id, self._name or "message", "\n".join(self._data)) if self._data else None
+        self._name, self._data = "", []
+        return message
