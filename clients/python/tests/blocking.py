@@ -62,7 +62,9 @@ class Blocking:
             while (item := self._loop.run_until_complete(self._next(items, end))) is not end:
                 yield item
         finally:
-            self._loop.run_until_complete(items.aclose())
+            # Closed: nobody has finished with this before the test was over.
+            if not self._loop.is_closed():
+                self._loop.run_until_complete(items.aclose())
 
     async def _next(self, items: AsyncGenerator[Any, None], end: object) -> Any:
         return await anext(items, end)

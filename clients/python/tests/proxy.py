@@ -88,12 +88,11 @@ class Proxy:
                 passed += len(piece)
                 client.sendall(piece)
         end(gateway)
-        # Closed, not only shut down: that is what makes a reset of it.
-        client.close() if plan.reset else end(client)
+        end(client, socket.SHUT_RD if plan.reset else socket.SHUT_RDWR)
 
 
-def end(each: socket.socket) -> None:
-    """Ends a connection, whatever another thread does with it."""
+def end(each: socket.socket, how: int = socket.SHUT_RDWR) -> None:
+    """Ends a connection, whatever another thread does with it: close() alone would wait for that thread's recv()."""
     with contextlib.suppress(OSError):
-        each.shutdown(socket.SHUT_RDWR)
+        each.shutdown(how)
     each.close()

@@ -30,9 +30,9 @@ LOST = Plan(cut_after=0)
 def problem(status: int, name: str, **headers: str) -> Plan:
     """The answer of a gateway that has a problem."""
     body = json.dumps({"type": f"urn:brrr:problem:{name}", "title": name, "status": status, "detail": f"it is {name}"})
-    head = f"HTTP/1.1 {status} No\r\ncontent-type: application/problem+json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
-    more = "".join(f"{key.replace('_', '-')}: {value}\r\n" for key, value in headers.items())
-    return Plan(say=f"{head}{more}\r\n{body}".encode())
+    fixed = {"content_type": "application/problem+json", "content_length": str(len(body)), "connection": "close"}
+    lines = "".join(f"{key.replace('_', '-')}: {value}\r\n" for key, value in {**fixed, **headers}.items())
+    return Plan(say=f"HTTP/1.1 {status} No\r\n{lines}\r\n{body}".encode())
 
 
 @pytest.fixture

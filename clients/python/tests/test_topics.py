@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from brrr_client import ApiError, Client, NotFoundError
@@ -74,8 +75,9 @@ def test_a_schedule_that_makes_no_sense(client: Client) -> None:
     with pytest.raises(ApiError) as caught:
         client.schedule("demo", "wrong").put(cron="every other day", task="noop")
     assert caught.value.status in (400, 422) and caught.value.detail
+    of_a_start: Any = {"key": "a"}
     with pytest.raises(TypeError, match="'key'"):
-        client.schedule("demo", "wrong").put(cron="* * * * *", task="noop", key="a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        client.schedule("demo", "wrong").put(cron="* * * * *", task="noop", **of_a_start)
 
 
 def put_dead_letters(folder: Path, count: int) -> None:

@@ -14,7 +14,7 @@ from brrr_client._sync.client import Client
 from brrr_client._sync.handles import DeadLetter, Job, Promise, Schedule
 from brrr_client._version import VERSION as __version__
 from brrr_client.documents import (
-    Call,
+    CallInfo,
     DeadLetterInfo,
     Event,
     Failure,
@@ -55,7 +55,7 @@ __all__ = [
     "AsyncPromise",
     "AsyncSchedule",
     "BrrrError",
-    "Call",
+    "CallInfo",
     "Client",
     "ConflictError",
     "ConnectionFailedError",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from brrr_client._core.text import milliseconds_or_none, time_of, time_or_none
 
 __all__ = [
-    "Call",
+    "CallInfo",
     "DeadLetterInfo",
     "Event",
     "Failure",
@@ -135,7 +135,7 @@ class PromiseInfo:
 
 
 @dataclass(frozen=True)
-class Call:
+class CallInfo:
     """A call in the tree of a job."""
 
     task: str | None
@@ -152,12 +152,12 @@ class Call:
     """When the sleep or the time limit ends that it waits for."""
     next_attempt_at: datetime | None
     failure: Failure | None
-    children: tuple[Call, ...]
+    children: tuple[CallInfo, ...]
     left_out: int
     """The number of children that are not in the tree, because it is too large."""
 
     @classmethod
-    def parse(cls, document: Any) -> Call:
+    def parse(cls, document: Any) -> CallInfo:
         """Reads it from JSON."""
         return cls(
             task=document.get("task"),
@@ -180,14 +180,14 @@ class Call:
 class Tree:
     """The calls of a job."""
 
-    root: Call
+    root: CallInfo
     cut: bool
     """Is anything left out, because the tree is too deep or too large?"""
 
     @classmethod
     def parse(cls, document: Any) -> Tree:
         """Reads it from JSON."""
-        return cls(root=Call.parse(document["tree"]), cut=document["cut"])
+        return cls(root=CallInfo.parse(document["tree"]), cut=document["cut"])
 
 
 @dataclass(frozen=True)

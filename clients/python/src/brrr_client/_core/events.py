@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from brrr_client._core.problems import error_of
@@ -15,6 +16,9 @@ from brrr_client.errors import ConnectionFailedError, UnexpectedAnswerError
 
 SILENCE = 45.0
 """Seconds. The gateway writes a comment every 15 s: a connection that is silent for longer than two of them is dead."""
+
+LONG = 10.0
+"""Seconds. A connection that lives so long is no failure, even if nothing happens on it."""
 
 NAMES = ("task", "job")
 
@@ -44,10 +48,12 @@ def follow(
         outcome = yield Open(request)
         assert isinstance(outcome, (Answer, Broken))
         if isinstance(outcome, Answer) and outcome.status == 200:
-            decoder = Decoder()
+            decoder, opened = Decoder(), time.monotonic()
             while isinstance(piece := (yield Read()), bytes):
-                failures = 0
-                for message in decoder.feed(piece):
+                messages = decoder.feed(piece)
+                if messages or time.monotonic() - opened > LONG:
+                    failures = 0
+                for message in messages:
                     after = message.id or after
                     if message.name not in NAMES:
                         continue
