@@ -6,7 +6,10 @@
 VENV=$BUILD/venv-client-python
 CLIENT=$ROOT/clients/python
 REQUIREMENTS=$CLIENT/requirements.txt
-export BRRR_HOST_BIN=${BRRR_HOST_BIN:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
+BRRR_HOST_BIN=${BRRR_HOST_BIN:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
+# The tests run in another folder.
+[[ $BRRR_HOST_BIN = /* ]] || BRRR_HOST_BIN=$PWD/$BRRR_HOST_BIN
+export BRRR_HOST_BIN
 # pyright is fetched into the build folder too, and takes the Node of its own package.
 export PYTHONDONTWRITEBYTECODE=1 PYRIGHT_PYTHON_CACHE_DIR=$VENV/pyright PYRIGHT_PYTHON_GLOBAL_NODE=off
 

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-BINARY = Path(os.environ.get("BRRR_HOST_BIN", ROOT / "target/debug/brrr-host"))
+BINARY = Path(os.environ.get("BRRR_HOST_BIN", ROOT / "target/debug/brrr-host")).resolve()
 COMPONENT = ROOT / "build/guests/rust/rust-conformance.wasm"
 READY = 120.0
 """Seconds. The first worker on a machine compiles the component, beside whatever else runs there."""

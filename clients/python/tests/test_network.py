@@ -95,7 +95,7 @@ def test_a_gateway_that_says_nothing(connect: Connect) -> None:
         begun = time.monotonic()
         with pytest.raises(WaitTimeoutError):
             connect(url, timeout=30).job("a").result(timeout=0.3)
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 20
 
 
 def test_a_gateway_that_starts_again(connect: Connect, start_host: Callable[..., Host]) -> None:

@@ -30,6 +30,9 @@ from brrr_client.options import Input, StartOptions, input_body, options_body, u
 LONGEST_WAIT = 60
 """Seconds. The longest that a gateway waits for a job with one answer."""
 
+GRACE = 5.0
+"""Seconds that an answer may take when no time is left. More would be too late, less too little for a busy machine."""
+
 LONGEST_PAUSE = 0.2
 """Seconds between two looks, when less than a second is left, which is the shortest that a gateway waits."""
 
@@ -92,8 +95,7 @@ def wait(settings: Settings, job_id: str, timeout: timedelta | float | None) -> 
             "GET",
             path("jobs", job_id),
             headers={"prefer": f"wait={held}"} if held else {},
-            # A second more than is left, at most: else a connection that has died would hold us up.
-            read_timeout=min(held + settings.timeout, max(left, 0) + 1),
+            read_timeout=min(held + settings.timeout, max(left, 0) + GRACE),
         )
         try:
             job = read((yield from exchange(settings, request, until=until)), JobInfo.parse)
