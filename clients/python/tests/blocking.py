@@ -1,4 +1,4 @@
-"""Makes an AsyncClient look like a Client, so that each test is written once and runs with both."""
+"""Makes an AsyncClient look like a Client, so that one test checks both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HANDLES = (AsyncJob, AsyncPromise, AsyncSchedule, AsyncDeadLetter)
 
 
 def blocking(loop: asyncio.AbstractEventLoop, make: Callable[[], AsyncClient]) -> Client:
-    """The client that `make` makes, with methods that run on this loop."""
+    """The client that `make` returns. Its methods run on this loop."""
     return cast(Client, Blocking(loop, make()))
 
 
@@ -62,7 +62,7 @@ class Blocking:
             while (item := self._loop.run_until_complete(self._next(items, end))) is not end:
                 yield item
         finally:
-            # Closed: nobody has finished with this before the test was over.
+            # The loop is closed if a test did not read to the end, and the garbage collector closes this generator.
             if not self._loop.is_closed():
                 self._loop.run_until_complete(items.aclose())
 

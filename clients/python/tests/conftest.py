@@ -1,4 +1,4 @@
-"""One host for all tests that leave it as it is, and clients of both kinds."""
+"""The host that most tests share, and clients of both variants."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def start_host(tmp_path: Path) -> Generator[Callable[..., Host], None, None]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the environment says is for the tests that ask for it."""
+    """Removes the variables of the client. Tests that need them set them."""
     for name in ("BRRR_URL", "BRRR_HTTP_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")

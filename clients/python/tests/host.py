@@ -1,4 +1,4 @@
-"""Starts the real binary in a folder of its own."""
+"""Starts the real binary in a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("BRRR_HOST_BIN", ROOT / "target/debug/brrr-host")).resolve()
 COMPONENT = ROOT / "build/guests/rust/rust-conformance.wasm"
 READY = 120.0
-"""Seconds. The first worker on a machine compiles the component, beside whatever else runs there."""
+"""Seconds. The first worker on a machine compiles the component, which takes long on a machine under load."""
 
 
 class Host:
@@ -44,7 +44,7 @@ class Host:
 
     def _read(self, found: queue.Queue[int | None]) -> None:
         assert self._process.stderr is not None
-        # To the end, for a full pipe would stop the host.
+        # Up to the end, because a full pipe would stop the host.
         for line in self._process.stderr:
             self._log.append(line)
             if match := re.search(r"gateway on http://127\.0\.0\.1:(\d+)", line):
@@ -52,12 +52,12 @@ class Host:
         found.put(None)
 
     def kill(self) -> None:
-        """Ends it at once, as a crash does."""
+        """Ends the host at once, as a crash does."""
         self._process.kill()
         self._end()
 
     def stop(self) -> None:
-        """Asks it to stop, and waits."""
+        """Asks the host to stop, and waits for its end."""
         self._process.terminate()
         try:
             self._process.wait(20)

@@ -1,4 +1,4 @@
-"""A TCP proxy that does to connections what networks do."""
+"""A TCP proxy that cuts connections."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Plan:
-    """What happens to a connection."""
+    """What the proxy does to a connection."""
 
     cut_after: int | None = None
-    """It is cut when so many bytes of answers have passed. 0: as soon as an answer begins, of which nothing arrives."""
+    """The proxy cuts the connection after so many bytes of answers. 0: when the answer begins, and nothing of it arrives."""
     say: bytes | None = None
-    """The answer, in place of the gateway's."""
+    """The answer of the proxy itself. The gateway does not get the request."""
     reset: bool = False
-    """Is it cut by a reset, and not by an ordinary end?"""
+    """Is the connection cut by a reset, and not by an ordinary end?"""
 
 
 @dataclass
 class Proxy:
-    """Passes connections on to a port of this machine. The plans are for the next ones, each for one."""
+    """Passes connections on to a port of this machine. Each plan is for one of the next connections."""
 
     target: int
     plans: deque[Plan] = field(default_factory=deque[Plan])
     otherwise: Callable[[], Plan] = Plan
     cuts: int = 0
-    """How many connections it has cut."""
+    """The number of connections that the proxy has cut."""
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -40,8 +40,8 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Cuts everything."""
-        # A thread that waits in accept() is woken by this, and not by close().
+        """Cuts all connections."""
+        # shutdown() wakes a thread that waits in accept(), and close() does not.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -72,7 +72,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while piece := client.recv(65536):
                 gateway.sendall(piece)
-        # The client is gone: the gateway is told, and so is the other thread, by the end of what it reads.
+        # The client has closed its connection. This also ends the loop of the other thread.
         end(gateway)
 
     def _answer(self, gateway: socket.socket, client: socket.socket, plan: Plan) -> None:
@@ -92,7 +92,7 @@ class Proxy:
 
 
 def end(each: socket.socket, how: int = socket.SHUT_RDWR) -> None:
-    """Ends a connection, whatever another thread does with it: close() alone would wait for that thread's recv()."""
+    """Ends a connection. close() alone has no effect while another thread waits in recv()."""
     with contextlib.suppress(OSError):
         each.shutdown(how)
     each.close()

@@ -1,4 +1,4 @@
-"""What only the client for asyncio does, and connections of the user's own."""
+"""Properties of the asyncio client alone, many users of one client, and httpx clients of the caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events, over connections that break."""
+"""Events, also over connections that break."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_no_event_is_lost_or_repeated_by_cuts(client: Client, connect: Connect, 
 
 
 def test_an_end_of_a_stream_is_no_end_of_the_job(client: Client, connect: Connect, proxy: Proxy) -> None:
-    # What a gateway that stops says: a whole answer, without the job's end.
+    # A gateway that stops ends its answer without the end of the job.
     proxy.plans.append(Plan(say=b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n: hello\n\n"))
     job = client.start("demo", "noop")
     events = list(connect(proxy.url).job(job).events())

@@ -1,4 +1,4 @@
-"""What a job tells, and what can be done with it."""
+"""The methods of a job, in both variants."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def failure(job: Job) -> JobFailedError:
 
 
 def eventually(what: str, look: Callable[[], Any]) -> Any:
-    """What `look` gives, as soon as that is something."""
+    """Calls `look` until it returns something."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         if found := look():
@@ -166,7 +166,6 @@ def test_promises_of_other_forms(client: Client) -> None:
 
 
 def test_a_promise_has_one_answer(client: Client) -> None:
-    # It goes on after the promise, so that the job is alive.
     job = client.start("demo", "sleeps", ms=HOUR_MS)
     promise = job.promise("approval")
     promise.resolve(1)
@@ -207,7 +206,7 @@ def test_listing(client: Client) -> None:
     assert [job.id for job in found][:7] == started[::-1]
     assert {(job.task, job.topic, job.state) for job in found} == {("dice", "demo", "completed")}
     assert len({job.id for job in found}) == len(found)
-    # What is not asked for is not fetched.
+    # The client requests only the pages that are needed.
     assert next(client.jobs(page_size=1)).id
     assert list(client.jobs(task="dice", state="failed")) == []
 

@@ -1,4 +1,4 @@
-"""Answers that are lost, gateways that are away or busy."""
+"""Lost answers, and gateways that are away or busy."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_nobody_is_there(connect: Connect) -> None:
 def test_a_gateway_that_says_nothing(connect: Connect) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(ConnectionFailedError, match="1 attempt: .*; it may have been done"):
+        with pytest.raises(ConnectionFailedError, match="1 attempt: .*; the gateway may have received the request"):
             connect(url, retries=0, timeout=0.2).start("demo", "noop")
         begun = time.monotonic()
         with pytest.raises(WaitTimeoutError):
@@ -105,7 +105,7 @@ def test_a_gateway_that_starts_again(connect: Connect, start_host: Callable[...,
     events = job.events()
     first = next(events)
     host.kill()
-    # It comes while the client already asks.
+    # The host starts while the client repeats its request.
     threading.Timer(0.5, start_host, kwargs={"port": host.port}).start()
     later = client.start("demo", "hello", greetee="again")
     assert later.result(timeout=60) == "Hello, again!"
@@ -142,10 +142,10 @@ def test_what_may_not_be_done_twice_is_not_repeated(client: Client, connect: Con
     job.wait(timeout=60)
     before = len(jobs_of(client, "fails"))
     proxy.plans.append(LOST)
-    with pytest.raises(ConnectionFailedError, match="1 attempt.*may have been done"):
+    with pytest.raises(ConnectionFailedError, match="1 attempt.*may have received"):
         connect(proxy.url).job(job).retry()
     assert len(jobs_of(client, "fails")) == before + 1
-    # These were surely not done.
+    # In these cases the gateway did nothing.
     proxy.plans.extend([problem(503, "busy"), problem(408, "too-slow")])
     connect(proxy.url).job(job).retry()
     assert len(jobs_of(client, "fails")) == before + 2

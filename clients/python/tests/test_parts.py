@@ -1,4 +1,4 @@
-"""The parts that need no gateway."""
+"""The parts of the client that need no gateway."""
 
 from __future__ import annotations
 

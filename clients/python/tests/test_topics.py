@@ -81,7 +81,7 @@ def test_a_schedule_that_makes_no_sense(client: Client) -> None:
 
 
 def put_dead_letters(folder: Path, count: int) -> None:
-    """Writes dead letters as a worker does, for a call that kills its workers takes minutes."""
+    """Writes dead letters as a worker does. A real one needs a call that kills its workers several times."""
     with closing(sqlite3.connect(folder / ".brrr/state.db", timeout=30)) as file, file:
         for number in range(count):
             row = ("demo", f"garbage {number}", "no message", int(time.time() * 1000))

@@ -1,4 +1,4 @@
-"""What type checkers say of the client. It is checked, and not run."""
+"""The types of the client. mypy and pyright check this file. It is not run."""
 
 from __future__ import annotations
 

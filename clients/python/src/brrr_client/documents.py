@@ -1,4 +1,4 @@
-"""What the API tells, as frozen dataclasses. Times are in UTC. A newer gateway may tell more; that is left out."""
+"""The documents of the API as frozen dataclasses. Times are in UTC. Members that this version does not know are ignored."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Failure:
     """Why a call ended without a value."""
 
     kind: str
-    """error, permanent, trap, timeout, limit, cancelled, unknown-task, rejected, … or a kind of the handler's own."""
+    """error, permanent, trap, timeout, limit, cancelled, unknown-task, rejected, … or a kind that the handler chose."""
     task: str
     """The task that failed."""
     message: str
@@ -45,7 +45,7 @@ class Failure:
     attempts: int
     """How often the handler was run."""
     chain: tuple[str, ...]
-    """One line a call, from this one down to the first cause."""
+    """One line for each call, from this call down to the first cause."""
     details: Any
     """What the handler attached to its error, or None."""
 
@@ -83,19 +83,19 @@ class JobInfo:
     duration: timedelta | None
     deadline: datetime | None
     retry_of: str | None
-    """The job that this one does again."""
+    """The id of the job that this job retries."""
     messages: int | None
-    """How many messages it has used."""
+    """The number of messages that the job has used."""
     result: Any
-    """The value of a completed job, bytes if it is no JSON. None in a list, where results are left out."""
+    """The value of a completed job. Bytes if the value is not JSON. None in a list, because lists have no results."""
     failure: Failure | None
-    """Why it is not completed. None in a list."""
+    """The failure of a job that failed, was cancelled or timed out. None in a list."""
     forgotten: bool
-    """Was the value removed from the store?"""
+    """Was the value removed from the store after the job completed?"""
 
     @property
     def is_over(self) -> bool:
-        """Is it completed, failed, cancelled or timed out?"""
+        """Is the job completed, failed, cancelled or timed out?"""
         return self.state in OVER
 
     @classmethod
@@ -140,21 +140,21 @@ class CallInfo:
 
     task: str | None
     promise: str | None
-    """The name, if the call is a promise."""
+    """The name of the promise, if the call is a promise."""
     call: str
     state: str
     label: str | None
     see_above: bool
-    """The call is further up in the tree, with its children."""
+    """The tree has this call already, with its children."""
     attempt: int | None
     duration: timedelta | None
     waits_until: datetime | None
-    """When the sleep or the time limit ends that it waits for."""
+    """The end of the sleep or time limit that the call waits for."""
     next_attempt_at: datetime | None
     failure: Failure | None
     children: tuple[CallInfo, ...]
     left_out: int
-    """The number of children that are not in the tree, because it is too large."""
+    """The number of children that are missing here because the tree is too large."""
 
     @classmethod
     def parse(cls, document: Any) -> CallInfo:
@@ -182,7 +182,7 @@ class Tree:
 
     root: CallInfo
     cut: bool
-    """Is anything left out, because the tree is too deep or too large?"""
+    """Are calls missing, because the tree is too deep or too large?"""
 
     @classmethod
     def parse(cls, document: Any) -> Tree:
@@ -192,10 +192,10 @@ class Tree:
 
 @dataclass(frozen=True)
 class Event:
-    """A job or a call changed its state."""
+    """A change of the state of a job or call."""
 
     id: str
-    """The place in the log: `events(after=event.id)` goes on behind it."""
+    """The position in the log of events. `events(after=event.id)` continues after this event."""
     at: datetime
     subject: Literal["task", "job"]
     job: str
@@ -209,12 +209,12 @@ class Event:
     failure: Failure | None
     retry_in: timedelta | None
     waiting: int | None
-    """How many calls it waits for."""
+    """The number of calls that the call waits for."""
     worker: str
 
     @property
     def is_end(self) -> bool:
-        """Is the whole job over with this?"""
+        """Is the job over with this event?"""
         return self.subject == "job" and self.to_state in OVER
 
     @classmethod
@@ -277,7 +277,7 @@ class TaskInfo:
 
 @dataclass(frozen=True)
 class TopicDetails:
-    """A topic with what is known of its tasks."""
+    """A topic with the descriptions and schemas of its tasks."""
 
     name: str
     depth: int
@@ -293,7 +293,7 @@ class TopicDetails:
 
 @dataclass(frozen=True)
 class ScheduleInfo:
-    """A schedule: when it starts which job."""
+    """A schedule: it starts jobs at the times of a cron expression."""
 
     name: str
     topic: str
@@ -301,9 +301,9 @@ class ScheduleInfo:
     cron: str
     tz: str | None
     input: Any
-    """The named arguments of each job; bytes if it has a raw payload."""
+    """The arguments of each job by name, or its raw payload as bytes."""
     options: Mapping[str, Any]
-    """As the API writes them."""
+    """The options of each job, in the form of the API."""
     overlap: Literal["allow", "skip", "cancel-previous"] | None
     catch_up: str | None
     paused: bool
@@ -334,7 +334,7 @@ class ScheduleInfo:
 
 @dataclass(frozen=True)
 class DeadLetterInfo:
-    """A message that the workers gave up."""
+    """A dead letter: a message that no worker could process."""
 
     id: str
     job: str | None

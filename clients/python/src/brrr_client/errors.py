@@ -1,4 +1,4 @@
-"""What can go wrong. All errors of the API and of jobs are a `BrrrError`; what a caller gives wrongly is a ValueError."""
+"""The errors of the client. All of them are a `BrrrError`. A wrong argument is a ValueError or TypeError."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class BrrrError(Exception):
 
 
 class ConnectionFailedError(BrrrError, ConnectionError):
-    """There is no answer, after all attempts. `__cause__` is the error of the last one."""
+    """No attempt of a request got an answer. `__cause__` is the error of the last attempt."""
 
 
 class UnexpectedAnswerError(BrrrError):
-    """An answer is not what the API says: probably something else than a gateway answered."""
+    """An answer is not in the form of the API. Probably the URL is not the URL of a gateway."""
 
 
 class WaitTimeoutError(BrrrError, TimeoutError):
-    """The job is not over after the time that `result` was given. The job goes on."""
+    """The job is not over after the time that the caller gave. The job continues."""
 
     def __init__(self, job_id: str, seconds: float) -> None:
         super().__init__(job_id, seconds)
@@ -51,7 +51,7 @@ class WaitTimeoutError(BrrrError, TimeoutError):
 
 
 class ResultForgottenError(BrrrError):
-    """The job is completed, and its value was removed from the store afterwards."""
+    """The job is completed, but its value was removed from the store afterwards."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(job_id)
@@ -62,7 +62,7 @@ class ResultForgottenError(BrrrError):
 
 
 class JobFailedError(BrrrError):
-    """The job ended without a value. Its subclasses say that it was cancelled, or that its time was over."""
+    """The job failed. The subclasses are for jobs that were cancelled or timed out."""
 
     def __init__(self, job_id: str, failure: Failure) -> None:
         super().__init__(job_id, failure)
@@ -71,7 +71,8 @@ class JobFailedError(BrrrError):
 
     @property
     def kind(self) -> str:
-        """error, permanent, trap, timeout, limit, cancelled, unknown-task, rejected, … or a kind of the handler's own."""
+        """The kind of the failure: error, permanent, trap, timeout, limit, cancelled, unknown-task, rejected, … or a kind that the
+        handler chose."""
         return self.failure.kind
 
     @property
@@ -91,7 +92,7 @@ class JobFailedError(BrrrError):
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """One line a call, from the job's down to the first cause."""
+        """One line for each call, from the job's call down to the first cause."""
         return self.failure.chain
 
     @property
@@ -108,7 +109,7 @@ class JobCancelledError(JobFailedError):
 
 
 class JobTimedOutError(JobFailedError):
-    """The job was not done when its time was over."""
+    """The job was not over at its deadline."""
 
 
 class ApiError(BrrrError):
@@ -119,38 +120,38 @@ class ApiError(BrrrError):
         self.status = status
         """The HTTP status."""
         self.name = name
-        """What is wrong, as a word: `no-such-job`, `key-reused`, … Empty if a proxy answered."""
+        """The name of the problem, for example `no-such-job` or `key-reused`. Empty if a proxy answered."""
         self.detail = detail
-        """What is wrong, for people."""
+        """A description for people."""
         self.problem = problem or {}
-        """The whole problem document (RFC 9457)."""
+        """The problem document (RFC 9457)."""
 
     def __str__(self) -> str:
         return f"{self.detail} ({self.status}{self.name and ' ' + self.name})"
 
 
 class UnauthorizedError(ApiError):
-    """401: the gateway wants a token, or another one."""
+    """401: the token is missing or wrong."""
 
 
 class NotFoundError(ApiError):
-    """404: there is no such job, task, topic, schedule or dead letter."""
+    """404: the job, task, topic, schedule or dead letter does not exist."""
 
 
 class ConflictError(ApiError):
-    """409: the job, the promise or the key is in a state that does not allow it. `name` says which."""
+    """409: the state of the job, the promise or the key does not allow the request. `name` says why."""
 
 
 class UnavailableError(ApiError):
-    """408, 502, 503, 504: the gateway, or what it needs, is busy or away, after all attempts."""
+    """408, 502, 503, 504: the gateway or its backend is busy or not available. All attempts failed."""
 
 
 @dataclass(frozen=True)
 class InputError:
-    """A place of the input that breaks the task's schema."""
+    """A place in the input that breaks the task's schema."""
 
     pointer: str
-    """A JSON pointer: `/n`."""
+    """A JSON pointer, for example `/n`."""
     message: str
 
 
@@ -159,5 +160,5 @@ class InvalidInputError(ApiError):
 
     @property
     def errors(self) -> tuple[InputError, ...]:
-        """The places."""
+        """The places in the input that break the schema."""
         return tuple(InputError(str(each["pointer"]), str(each["message"])) for each in self.problem.get("errors", []))

@@ -1,4 +1,4 @@
-"""How a job is run."""
+"""The options of jobs."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from brrr_client._core.text import Duration, duration_text, time_text
 __all__ = ["Duration", "Input", "JobOptions", "StartOptions"]
 
 Input = Mapping[str, Any] | bytes | None
-"""The named arguments of a task; bytes: the raw payload; None: no arguments."""
+"""The arguments of a task by name, or its raw payload as bytes. None: no arguments."""
 
 
 class JobOptions(TypedDict, total=False):
-    """The options of a job. What is left out, or None, is as the task says, or else as the host says.
+    """The options of a job. For an option that is missing or None, the option of the task applies, or the host's default.
 
-    A duration is a timedelta, a number of seconds, or a text: "1h 30m". A datetime needs a time zone.
+    A duration is a timedelta, a number of seconds, or a text such as "1h 30m". A datetime needs a time zone.
     """
 
     timeout: Duration | None
-    """The job is timed out if it is not over after so long."""
+    """The job times out if it is not over after this duration."""
     deadline: datetime | None
-    """The job is timed out if it is not over then."""
+    """The job times out if it is not over at this time."""
     max_messages: int | None
-    """The job fails if it uses more messages."""
+    """The job fails if it uses more messages than this."""
     scope: Duration | None
-    """Who shares results: "fleet" (all jobs), "job" (only calls of this job), or for how long they are shared."""
+    """Which calls share a result: "fleet" (the calls of all jobs), "job" (the calls of this job), or the calls of a duration."""
     label: str | None
     """A name for people."""
     task_timeout: Duration | None
-    """How long one run of the handler may take."""
+    """The longest time of one run of the handler."""
     max_retries: int | None
-    """How often a failed run is repeated."""
+    """The most repetitions of a failed run."""
     retry_delay: Duration | None
-    """How long to wait before that."""
+    """The time before a repetition."""
     retry_backoff: Literal["exponential", "constant"] | None
 
 
 class StartOptions(JobOptions, total=False):
-    """The options of a job, and when it starts."""
+    """The options of a job, its key, and the time of its start."""
 
     key: str | None
-    """The idempotency key, 1 to 255 visible ASCII characters: all starts with this key are one job. None: a random one."""
+    """The idempotency key, 1 to 255 visible ASCII characters. All starts with the same key start one job. None: a random key."""
     delay: Duration | None
-    """Start it after so long."""
+    """The job starts after this duration."""
     at: datetime | None
-    """Start it then."""
+    """The job starts at this time."""
 
 
 WRITE: dict[str, Callable[[Any], Any]] = {
@@ -68,7 +68,7 @@ def options_body(options: Mapping[str, object]) -> dict[str, Any]:
 
 
 def input_body(input: Input) -> dict[str, Any]:
-    """The members of a request that say what a task gets."""
+    """The member of a request with the input of the task."""
     if input is None:
         return {}
     if isinstance(input, bytes):
@@ -81,7 +81,7 @@ def _same(value: Any) -> Any:
 
 
 def unknown(options: Mapping[str, object], known: type[JobOptions]) -> None:
-    """Raises TypeError if there is an option that this kind of options does not have."""
+    """Raises TypeError for an option that does not exist."""
     for name in options:
         if name not in known.__annotations__ and name not in JobOptions.__annotations__:
-            raise TypeError(f"there is no option {name!r}; the arguments of a task are a mapping, {{'{name}': …}}")
+            raise TypeError(f"there is no option {name!r}; give the arguments of the task as a mapping, {{{name!r}: …}}")

@@ -1,4 +1,4 @@
-"""The client for asyncio."""
+"""The asyncio client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class AsyncClient:
-    """A gateway of brrr-host, for asyncio. Belongs to one event loop."""
+    """A client of a gateway of brrr-host, for asyncio. A client belongs to one event loop."""
 
     def __init__(
         self,
@@ -33,16 +33,21 @@ class AsyncClient:
         retries: int = RETRIES,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        """url, token: of the gateway; not given, BRRR_URL and BRRR_HTTP_TOKEN of the environment.
+        """Makes no request yet.
 
-        timeout: how many seconds an answer may take, besides the time that a job is waited for.
-        retries: how often a request is repeated when the network or the gateway fails.
-        http: connections of your own (proxies, certificates). You close them yourself.
+        url: the address of the gateway. None: the environment variable BRRR_URL.
+        token: the token of the gateway. None: the environment variable BRRR_HTTP_TOKEN. Empty: no token.
+
+        timeout: the most seconds that an answer may take. The time for which a method waits for a job is not counted.
+        retries: how often the client repeats a request when the network or the gateway fails.
+        http: an httpx client to use, for example with a proxy or with certificates. The caller closes it.
+
+        Raises ValueError if the URL or the token can't be used.
         """
         self._shell = Shell(Settings.of(url, token, timeout, retries), http)
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Closes the connections. A client of httpx that the caller gave stays open."""
         await self._shell.close()
 
     async def __aenter__(self) -> Self:
@@ -57,27 +62,27 @@ class AsyncClient:
         return f"<{type(self).__name__} {self._shell.settings.url!r}>"
 
     async def start(self, topic: str | None, task: str, /, **arguments: Any) -> AsyncJob:
-        """Starts a job. All named arguments are the task's; options are given to `start_with`.
+        """Starts a job. All named arguments are arguments of the task. `start_with` takes options.
 
-        topic: None, if only one topic of the gateway has the task.
+        topic: the topic of the task. It may be None if only one topic of the gateway has the task.
 
-        Raises InvalidInputError if the task's schema does not allow the arguments, NotFoundError if nobody knows the task.
+        Raises InvalidInputError if the arguments break the task's schema, NotFoundError if no worker has the task.
         """
         return AsyncJob(self._shell, (await self._shell.run(jobs.start, topic, task, arguments, {})).id)
 
     async def start_with(
         self, topic: str | None, task: str, input: Input = None, /, **options: Unpack[StartOptions]
     ) -> AsyncJob:
-        """Starts a job with options: `key`, `delay`, `at`, `timeout`, … (StartOptions has them all).
+        """Starts a job with options, for example `key`, `delay` and `timeout`. StartOptions describes all of them.
 
-        input: the task's arguments by name; bytes: the raw payload. All named arguments are options.
+        input: the arguments of the task by name, or the raw payload as bytes. All named arguments are options.
 
-        Raises what `start` does, and ConflictError if the key was used for another call.
+        Raises the errors of `start`, and ConflictError if the key was used for another call.
         """
         return AsyncJob(self._shell, (await self._shell.run(jobs.start, topic, task, input, options)).id)
 
     def job(self, job: HasId | str) -> AsyncJob:
-        """The job of that id. Nobody is asked whether it exists."""
+        """A handle for the job with this id. This makes no request, so the job may not exist."""
         return AsyncJob(self._shell, id_of(job))
 
     def jobs(
@@ -88,20 +93,23 @@ class AsyncClient:
         task: str | None = None,
         page_size: int = 100,
     ) -> AsyncGenerator[JobInfo, None]:
-        """All jobs that fit, the newest first, without their results. page_size: how many are fetched at once, 1 to 500."""
+        """The jobs with this state, topic and task, newest first. A job in a list has no result and no failure.
+
+        The client requests a page when the caller needs it. page_size: the number of jobs of a page, 1 to 500.
+        """
         return self._shell.each(jobs.listed, state, topic, task, page_size)
 
     def events(
         self, *, topic: str | None = None, job: HasId | str | None = None, after: str | None = None
     ) -> AsyncGenerator[Event, None]:
-        """What happens to all jobs, without an end. A broken connection is replaced; no event is lost or repeated.
+        """The events of all jobs. They do not end. After a broken connection the client continues behind the last event.
 
-        after: the id of an event; those after it are given.
+        after: the id of an event. The first event is the one after it.
         """
         return self._shell.each(events.of_all, topic, None if job is None else id_of(job), after)
 
     def promise(self, job: HasId | str, name: str) -> AsyncPromise:
-        """The promise of that name, of that job."""
+        """A handle for the promise with this name of this job."""
         return AsyncPromise(self._shell, id_of(job), name)
 
     async def topics(self) -> list[TopicInfo]:
@@ -117,13 +125,16 @@ class AsyncClient:
         return await self._shell.run(topics.schedules, topic)
 
     def schedule(self, topic: str, name: str) -> AsyncSchedule:
-        """The schedule of that name, which need not exist yet."""
+        """A handle for the schedule with this name. The schedule may not exist yet."""
         return AsyncSchedule(self._shell, topic, name)
 
     async def dead_letters(self, topic: str, *, limit: int | None = None) -> list[DeadLetterInfo]:
-        """The messages that the workers of a topic gave up. limit: how many at most; None: as many as the gateway gives."""
+        """The dead letters of a topic: messages that no worker could process.
+
+        limit: the most dead letters to return. None: the gateway decides.
+        """
         return await self._shell.run(topics.dead_letters, topic, limit)
 
     def dead_letter(self, topic: str, id: str) -> AsyncDeadLetter:
-        """The dead letter of that id."""
+        """A handle for the dead letter with this id."""
         return AsyncDeadLetter(self._shell, topic, id)

@@ -1,4 +1,4 @@
-"""Jobs, promises, schedules and dead letters of the client for asyncio."""
+"""Jobs, promises, schedules and dead letters of the asyncio client."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 class AsyncJob(JobHandle):
-    """A job. It is not asked about until a method needs it."""
+    """A handle for a job. It contains only the id of the job."""
 
     def __init__(self, shell: Shell, id: str) -> None:
         super().__init__(id)
         self._shell = shell
 
     async def result(self, timeout: timedelta | float | None = None) -> Any:
-        """Waits until the job is over, and gives its value: any JSON; bytes, if the value is no JSON.
+        """Waits until the job is over, and returns its value: the value of its JSON, or bytes if it is not JSON.
 
-        timeout: how long to wait at most, in seconds. None: as long as it takes. 0: do not wait.
+        timeout: the longest time to wait, in seconds. None: no limit. 0: the method does not wait.
 
-        Raises JobFailedError, JobCancelledError or JobTimedOutError if there is no value, WaitTimeoutError if the job is not
-        over, ResultForgottenError if the value was removed from the store.
+        Raises JobFailedError, JobCancelledError or JobTimedOutError if the job has no value, WaitTimeoutError if the job is not
+        over in time, ResultForgottenError if the value was removed from the store.
         """
         return await self._shell.run(jobs.result, self.id, timeout)
 
     async def wait(self, timeout: timedelta | float | None = None) -> JobInfo:
-        """Waits until the job is over, however it ends. Raises WaitTimeoutError if it is not."""
+        """Waits until the job is over, and returns its state. Raises WaitTimeoutError if the job is not over in time."""
         return await self._shell.run(jobs.wait, self.id, timeout)
 
     async def status(self) -> JobInfo:
@@ -47,15 +47,15 @@ class AsyncJob(JobHandle):
         return await self._shell.run(jobs.cancel, self.id)
 
     async def retry(self) -> AsyncJob:
-        """Does a job that is over again, as a new job. Calls that succeeded are not run again.
+        """Retries a job that is over, as a new job. Calls that succeeded are not run again.
 
-        Raises ConflictError if the job is alive. Is not repeated when the network fails after the request was sent: that
-        might start two jobs.
+        Raises ConflictError if the job is alive. The client does not repeat this request if the gateway may have received it,
+        because a second request would start a second job.
         """
         return AsyncJob(self._shell, (await self._shell.run(jobs.retry, self.id)).id)
 
     async def tree(self, depth: int | None = None) -> Tree:
-        """The job's calls, and what they call, to that depth."""
+        """The tree of the job's calls. depth: the most levels of the tree. None: the gateway decides."""
         return await self._shell.run(jobs.tree, self.id, depth)
 
     async def promises(self) -> list[PromiseInfo]:
@@ -63,35 +63,35 @@ class AsyncJob(JobHandle):
         return await self._shell.run(jobs.promises, self.id)
 
     def promise(self, name: str) -> AsyncPromise:
-        """The promise of that name."""
+        """A handle for the promise with this name."""
         return AsyncPromise(self._shell, self.id, name)
 
     def events(self, after: str | None = None) -> AsyncGenerator[Event, None]:
-        """What happens to the job, up to its end. A broken connection is replaced; no event is lost or repeated.
+        """The events of the job, up to its end. After a broken connection the client continues behind the last event.
 
-        after: the id of an event; those after it are given.
+        after: the id of an event. The first event is the one after it.
         """
         return self._shell.each(events.of_job, self.id, after)
 
 
 class AsyncPromise(PromiseHandle):
-    """A promise of a job: a question that somebody outside answers."""
+    """A handle for a promise of a job."""
 
     def __init__(self, shell: Shell, job_id: str, name: str) -> None:
         super().__init__(job_id, name)
         self._shell = shell
 
     async def resolve(self, value: object = None) -> None:
-        """Answers it with a value that JSON has. Raises ConflictError if it has another answer, or the job is over."""
+        """Resolves the promise with a JSON value. Raises ConflictError if it has another answer, or if the job is over."""
         await self._shell.run(jobs.resolve, self.job_id, self.name, value)
 
     async def reject(self, reason: str) -> None:
-        """Refuses it. Raises ConflictError if it has another answer, or the job is over."""
+        """Rejects the promise. Raises ConflictError if it has another answer, or if the job is over."""
         await self._shell.run(jobs.reject, self.job_id, self.name, reason)
 
 
 class AsyncSchedule(TopicPart):
-    """A schedule of a topic."""
+    """A handle for a schedule of a topic."""
 
     def __init__(self, shell: Shell, topic: str, name: str) -> None:
         super().__init__(topic, name)
@@ -109,10 +109,12 @@ class AsyncSchedule(TopicPart):
         paused: bool | None = None,
         **options: Unpack[JobOptions],
     ) -> ScheduleInfo:
-        """Makes the schedule, or replaces it.
+        """Creates the schedule, or replaces it.
 
-        cron: `0 3 * * *`, in the time zone tz (`Europe/Berlin`). overlap: what to do while the job before is alive.
-        catch_up: how late a job may be started for which no worker was there. The options are those of each job.
+        cron: the times, for example `0 3 * * *`, in the time zone `tz`, for example `Europe/Berlin`.
+        overlap: what happens at a time when the job of the time before is alive.
+        catch_up: how late a job may start if no worker was running at its time.
+        options: the options of each job.
         """
         members = {"cron": cron, "task": task, "tz": tz, "overlap": overlap, "paused": paused}
         return await self._shell.run(topics.put_schedule, self._topic, self._id, input, catch_up, members, options)
@@ -122,33 +124,37 @@ class AsyncSchedule(TopicPart):
         return await self._shell.run(topics.schedule, self._topic, self._id)
 
     async def pause(self) -> ScheduleInfo:
-        """Starts no more jobs."""
+        """Pauses the schedule: it starts no jobs until it is resumed."""
         return await self._shell.run(topics.turn_schedule, self._topic, self._id, "pause")
 
     async def resume(self) -> ScheduleInfo:
-        """Starts jobs again."""
+        """Resumes the schedule."""
         return await self._shell.run(topics.turn_schedule, self._topic, self._id, "resume")
 
     async def run(self) -> AsyncJob:
-        """Starts a job now. Is not repeated when the network fails after the request was sent: that might start two."""
+        """Starts a job of the schedule now.
+
+        The client does not repeat this request if the gateway may have received it, because a second request would start a
+        second job.
+        """
         return AsyncJob(self._shell, (await self._shell.run(topics.run_schedule, self._topic, self._id)).id)
 
     async def delete(self) -> None:
-        """Removes the schedule. Its jobs go on."""
+        """Deletes the schedule. Its jobs continue."""
         await self._shell.run(topics.delete_schedule, self._topic, self._id)
 
 
 class AsyncDeadLetter(TopicPart):
-    """A message that the workers of a topic gave up."""
+    """A handle for a dead letter: a message that no worker could process."""
 
     def __init__(self, shell: Shell, topic: str, id: str) -> None:
         super().__init__(topic, id)
         self._shell = shell
 
     async def send(self) -> None:
-        """Puts it back into its queue."""
+        """Sends the message to its topic again."""
         await self._shell.run(topics.send_dead_letter, self._topic, self._id)
 
     async def delete(self) -> None:
-        """Removes it."""
+        """Deletes the dead letter."""
         await self._shell.run(topics.delete_dead_letter, self._topic, self._id)

@@ -1,4 +1,5 @@
-"""What both clients share: it makes requests, reads answers and decides what to do next, and does no I/O itself.
+"""The code that both clients share. It builds requests, reads answers and decides the next step. It does no I/O.
 
-An operation is a generator (steps.py). It yields what is to be done, and gets what came of it. `_sync` and `_async` do it.
+An operation is a generator (see steps.py). It yields steps, and receives the outcome of each step. The shells in `_sync` and
+`_async` execute the steps.
 """

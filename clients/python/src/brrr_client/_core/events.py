@@ -1,4 +1,4 @@
-"""Follows events over as many connections as it takes."""
+"""Reads events. A broken connection is replaced by a new one, which continues after the last event."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from brrr_client.documents import Event
 from brrr_client.errors import ConnectionFailedError, UnexpectedAnswerError
 
 SILENCE = 45.0
-"""Seconds. The gateway writes a comment every 15 s: a connection that is silent for longer than two of them is dead."""
+"""Seconds. The gateway writes a comment every 15 s. A connection without a byte for three times as long is dead."""
 
 LONG = 10.0
-"""Seconds. A connection that lives so long is no failure, even if nothing happens on it."""
+"""Seconds. A connection that lasts so long does not count as a failure, even if it brings no event."""
 
 NAMES = ("task", "job")
 
@@ -29,7 +29,7 @@ def of_job(settings: Settings, job_id: str, after: str | None) -> Listing[Event]
 
 
 def of_all(settings: Settings, topic: str | None, job_id: str | None, after: str | None) -> Listing[Event]:
-    """The events of all jobs, without an end."""
+    """The events of all jobs. They do not end."""
     query = {name: value for name, value in (("topic", topic), ("job", job_id)) if value is not None}
     return follow(settings, path("events"), query, after, lambda event: False)
 
@@ -37,10 +37,10 @@ def of_all(settings: Settings, topic: str | None, job_id: str | None, after: str
 def follow(
     settings: Settings, where: str, query: dict[str, str], after: str | None, is_last: Callable[[Event], bool]
 ) -> Listing[Event]:
-    """Events after that one, up to the last. A broken connection is replaced by one that goes on behind the last event."""
+    """The events after the event with the id `after`, up to the last one."""
     failures = 0
     while True:
-        # Compressed bytes could be held back until there are more of them.
+        # Without compression, because a compressor may hold an event back until more events come.
         headers = {"accept": "text/event-stream", "accept-encoding": "identity"}
         if after is not None:
             headers["last-event-id"] = after
@@ -61,7 +61,7 @@ def follow(
                     yield Give(event)
                     if is_last(event):
                         return
-            # A gateway that stops ends its streams.
+            # A gateway that stops ends its streams without an error.
             outcome = piece if isinstance(piece, Broken) else Broken(ConnectionFailedError("the stream ended"), sent=True)
         elif isinstance(outcome, Answer) and outcome.status not in NO_ANSWER_YET:
             raise error_of(outcome)
@@ -72,7 +72,7 @@ def follow(
 
 
 def event_of(message: Message) -> Event:
-    """The event that a message tells. Raises UnexpectedAnswerError if it is none."""
+    """The event of a message. Raises UnexpectedAnswerError if the message is not in the form of the API."""
     try:
         return Event.parse(message.id, from_json(message.data.encode()))
     except (ValueError, LookupError, TypeError, AttributeError) as error:

@@ -1,10 +1,10 @@
-"""What the handles of both clients have in common: which thing they stand for. They know nothing of its state."""
+"""The common part of the handles of both clients. A handle has the name of a thing, and nothing of its state."""
 
 from __future__ import annotations
 
 
 class JobHandle:
-    """Stands for a job."""
+    """The handle of a job."""
 
     def __init__(self, id: str) -> None:
         self._id = id
@@ -19,7 +19,7 @@ class JobHandle:
 
 
 class PromiseHandle:
-    """Stands for a promise of a job."""
+    """The handle of a promise of a job."""
 
     def __init__(self, job_id: str, name: str) -> None:
         self.job_id = job_id
@@ -30,7 +30,7 @@ class PromiseHandle:
 
 
 class TopicPart:
-    """Stands for something that a topic has."""
+    """The handle of a schedule or dead letter of a topic."""
 
     def __init__(self, topic: str, id: str) -> None:
         self._topic = topic

@@ -28,17 +28,17 @@ from brrr_client.errors import (
 from brrr_client.options import Input, StartOptions, input_body, options_body, unknown
 
 LONGEST_WAIT = 60
-"""Seconds. The longest that a gateway waits for a job with one answer."""
+"""Seconds. A gateway delays one answer for at most so long."""
 
 GRACE = 5.0
-"""Seconds that an answer may take when no time is left. More would be too late, less too little for a busy machine."""
+"""Seconds that an answer may still take when the time of a wait is over. A machine under load needs some of them."""
 
 LONGEST_PAUSE = 0.2
-"""Seconds between two looks, when less than a second is left, which is the shortest that a gateway waits."""
+"""Seconds between two requests in the last second of a wait. A gateway can't wait for less than a second."""
 
 
 class HasId(Protocol):
-    """A job, however it is given."""
+    """A handle or document of a job."""
 
     @property
     def id(self) -> str: ...
@@ -52,14 +52,14 @@ def id_of(job: HasId | str) -> str:
 def start(
     settings: Settings, topic: str | None, task: str, input: Input, options: Mapping[str, object]
 ) -> Operation[JobInfo]:
-    """Starts a job; once, however often the request is sent."""
+    """Starts a job. The key makes sure that repeated requests start one job."""
     unknown(options, StartOptions)
     given = options_body(options)
     key = given.pop("key", None)
     if key is None:
         key = uuid.uuid4().hex
     elif not visible(key) or len(key) > 255:
-        raise ValueError("a key has 1 to 255 characters, all of them visible ASCII")
+        raise ValueError("the key can't be sent; it must have 1 to 255 visible ASCII characters")
     body: dict[str, Any] = {"task": task, **input_body(input)}
     if topic is not None:
         body["topic"] = topic
@@ -73,17 +73,17 @@ def start(
 
 
 def status(settings: Settings, job_id: str) -> Operation[JobInfo]:
-    """The job as it is."""
+    """The job as it is now."""
     return read((yield from exchange(settings, Request("GET", path("jobs", job_id)))), JobInfo.parse)
 
 
 def result(settings: Settings, job_id: str, timeout: timedelta | float | None) -> Operation[Any]:
-    """The value of a job, once it is over."""
+    """Waits until the job is over, and returns its value."""
     return value_of((yield from wait(settings, job_id, timeout)))
 
 
 def wait(settings: Settings, job_id: str, timeout: timedelta | float | None) -> Operation[JobInfo]:
-    """The job, once it is over. Raises WaitTimeoutError if that takes longer."""
+    """Waits until the job is over, and returns it. Raises WaitTimeoutError after the time."""
     limit = None if timeout is None else seconds(timeout)
     until = None if limit is None else time.monotonic() + limit
     looks = 0
@@ -108,20 +108,20 @@ def wait(settings: Settings, job_id: str, timeout: timedelta | float | None) -> 
         now = time.monotonic()
         if limit is not None and until is not None and now >= until:
             raise WaitTimeoutError(job_id, limit)
-        # Not after an answer for which the gateway has waited. It may wait for less than it was asked to.
+        # The gateway answered early. Without a pause these requests would be a busy loop.
         if now - asked < max(held - 1, 1):
             looks += 1
             yield from pause(min(pause_before(looks, None) / 10, LONGEST_PAUSE, math.inf if until is None else until - now))
 
 
 def value_of(job: JobInfo) -> Any:
-    """The value of a job that is over, or its error."""
+    """The value of a job that is over. Raises its error if it has no value."""
     if job.state == "completed":
         if job.forgotten:
             raise ResultForgottenError(job.id)
         return job.result
     if job.failure is None:
-        raise UnexpectedAnswerError(f"job {job.id} is {job.state}, and the gateway does not say why")
+        raise UnexpectedAnswerError(f"job {job.id} is {job.state}, and the answer has no failure")
     if job.state == "cancelled":
         raise JobCancelledError(job.id, job.failure)
     if job.state == "timed-out":
@@ -136,7 +136,7 @@ def cancel(settings: Settings, job_id: str) -> Operation[JobInfo]:
         return read(answer, JobInfo.parse)
     error = error_of(answer)
     if maybe_done and error.name == "job-over":
-        # The first request may have cancelled it, and its answer was lost.
+        # An earlier request may have cancelled the job, and its answer was lost.
         job = yield from status(settings, job_id)
         if job.state == "cancelled":
             return job
@@ -144,26 +144,26 @@ def cancel(settings: Settings, job_id: str) -> Operation[JobInfo]:
 
 
 def retry(settings: Settings, job_id: str) -> Operation[JobInfo]:
-    """Does a job that is over again, as a new one."""
-    # A second request would make a second job.
+    """Retries a job that is over, as a new job."""
+    # A second request would start a second job.
     answer = yield from exchange(settings, Request("POST", path("jobs", job_id, "retry")), Repeat.UNDONE)
     return read(answer, JobInfo.parse)
 
 
 def tree(settings: Settings, job_id: str, depth: int | None) -> Operation[Tree]:
-    """The calls of a job."""
+    """The tree of a job's calls."""
     query = {} if depth is None else {"depth": str(depth)}
     return read((yield from exchange(settings, Request("GET", path("jobs", job_id, "tree"), query))), Tree.parse)
 
 
 def promises(settings: Settings, job_id: str) -> Operation[list[PromiseInfo]]:
-    """The promises that a job waits for."""
+    """The promises that a job waits for now."""
     answer = yield from exchange(settings, Request("GET", path("jobs", job_id, "promises")))
     return read(answer, lambda document: [PromiseInfo.parse(each) for each in document["promises"]])
 
 
 def resolve(settings: Settings, job_id: str, name: str, value: object) -> Operation[None]:
-    """Resolves a promise. The same answer twice is one."""
+    """Resolves a promise. The gateway accepts the same answer twice, so the request may be repeated."""
     request = Request("POST", path("jobs", job_id, "promises", name), content=to_json(value))
     yield from exchange(settings, request)
 
@@ -177,7 +177,7 @@ def reject(settings: Settings, job_id: str, name: str, reason: str) -> Operation
 def listed(
     settings: Settings, state: JobState | None, topic: str | None, task: str | None, page_size: int
 ) -> Listing[JobInfo]:
-    """All jobs that fit, the newest first."""
+    """The jobs of all pages, newest first."""
     given = {"state": state, "topic": topic, "task": task, "limit": str(page_size)}
     query = {name: value for name, value in given.items() if value is not None}
     while True:

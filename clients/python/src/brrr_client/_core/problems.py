@@ -1,4 +1,4 @@
-"""From an answer to a value or an error."""
+"""Reads answers: documents and problems."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PREFIX = "urn:brrr:problem:"
 
 
 def error_of(answer: Answer) -> ApiError:
-    """The error that an answer says."""
+    """The error for a refusal."""
     problem = problem_of(answer.content)
     name = str(problem.get("type", "")).removeprefix(PREFIX)
     detail = str(problem.get("detail") or problem.get("title") or "no details")
@@ -42,7 +42,7 @@ def error_of(answer: Answer) -> ApiError:
 
 
 def problem_of(content: bytes) -> dict[str, Any]:
-    """The problem document, or one that has the beginning of what a proxy said instead."""
+    """The problem document. If a proxy sent something else, its first characters are the detail."""
     try:
         problem = from_json(content)
     except (ValueError, RecursionError):
@@ -51,10 +51,10 @@ def problem_of(content: bytes) -> dict[str, Any]:
 
 
 def read(answer: Answer, parse: Callable[[Any], T]) -> T:
-    """Reads the document of an answer. Raises UnexpectedAnswerError if it is not what the API says."""
+    """Reads the document of an answer. Raises UnexpectedAnswerError if the document is not in the form of the API."""
     try:
         return parse(from_json(answer.content))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UnexpectedAnswerError(
-            f"an answer ({answer.status}) can't be read: {type(error).__name__}: {error}; is this the URL of a gateway?"
+            f"the answer ({answer.status}) can't be read: {type(error).__name__}: {error}; is this the URL of a gateway?"
         ) from error

@@ -1,4 +1,4 @@
-"""Sends a request until there is an answer that counts."""
+"""Repeats a request when the network or the gateway fails."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from brrr_client.errors import BrrrError, ConnectionFailedError
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds. A gateway asks for a few; a proxy that asks for an hour must not stop a program for an hour."""
+"""Seconds. A gateway asks for a few seconds. A proxy may ask for an hour, and must not stop a program for an hour."""
 
 NO_ANSWER_YET = {408, 502, 503, 504}
-"""The gateway says 408 and 503, a proxy before it 502, 503 and 504. What was asked may be asked again."""
+"""Statuses after which a request may be repeated. The gateway sends 408 and 503. A proxy before it sends 502, 503 and 504."""
 
 NOT_DONE = {"too-slow", "busy"}
-"""The names of answers after which surely nothing was done."""
+"""The names of problems in which the gateway refused the request before it did anything."""
 
 
 class Repeat(Enum):
-    """When a request may be sent again."""
+    """When a request may be repeated."""
 
     ALWAYS = auto()
-    """To do it twice is the same as to do it once."""
+    """Two requests have the same effect as one."""
     UNDONE = auto()
-    """Only when the gateway can't have done it."""
+    """Only if the gateway did nothing for the requests before."""
 
 
 def exchange(
     settings: Settings, request: Request, repeat: Repeat = Repeat.ALWAYS, until: float | None = None
 ) -> Operation[Answer]:
-    """The answer to a request. Raises ApiError if it is a refusal, ConnectionFailedError if there is none."""
+    """Returns the answer to a request. Raises ApiError if the gateway refuses, ConnectionFailedError if no answer comes."""
     answer, _ = yield from attempts(settings, request, repeat, until)
     if answer.status >= 300:
         raise error_of(answer)
@@ -45,9 +45,9 @@ def exchange(
 def attempts(
     settings: Settings, request: Request, repeat: Repeat = Repeat.ALWAYS, until: float | None = None
 ) -> Operation[tuple[Answer, bool]]:
-    """The answer to a request, whatever it is, and whether an earlier attempt may have done already what was asked.
+    """Returns the answer to a request, which may be a refusal. Also returns: may an earlier attempt have had the effect?
 
-    until: the time (of time.monotonic) after which it is not sent again.
+    until: after this time (of time.monotonic) the request is not repeated.
     """
     maybe_done = False
     failures = 0
@@ -67,30 +67,31 @@ def attempts(
 
 
 def may_be_done(outcome: Answer | Broken) -> bool:
-    """Can the gateway have done what the request asks for?"""
+    """May the request have had its effect?"""
     if isinstance(outcome, Broken):
         return outcome.sent
     return error_of(outcome).name not in NOT_DONE
 
 
 def failed(request: Request, outcome: Answer | Broken, failures: int, maybe_done: bool) -> BrrrError:
-    """The error for the last of several failures."""
+    """The error to raise after the last attempt."""
     if isinstance(outcome, Answer):
         return error_of(outcome)
     times = "1 attempt" if failures == 1 else f"{failures} attempts"
     return ConnectionFailedError(
         f"{request.method} {request.path}: no answer after {times}: {outcome.error or type(outcome.error).__name__}"
-        + ("; it may have been done" if maybe_done and request.method != "GET" else "")
+        + ("; the gateway may have received the request" if maybe_done and request.method != "GET" else "")
     )
 
 
 def cause(outcome: Answer | Broken) -> Exception | None:
-    """The exception that an error came from."""
+    """The exception of the network, if the network failed."""
     return outcome.error if isinstance(outcome, Broken) else None
 
 
 def pause_before(failures: int, outcome: Answer | Broken | None) -> float:
-    """How many seconds to wait after so many failures: twice as long each time, and not at the same time as others."""
+    """The seconds before the next attempt. They double with each failure. They are random, so that clients do not all come back
+    at the same moment."""
     length = min(FIRST_PAUSE * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE) * random.uniform(0.5, 1)
     if isinstance(outcome, Answer):
         asked = outcome.headers.get("retry-after", "")

@@ -1,4 +1,4 @@
-"""Where the gateway is, and how often a request is repeated."""
+"""The settings of a client."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from brrr_client._core.text import visible
 from brrr_client._version import VERSION
 
 TIMEOUT = 10.0
-"""Seconds. A gateway answers in milliseconds; a machine under load takes a second or two."""
+"""Seconds. A gateway answers within milliseconds. On a machine under load it can take seconds."""
 
 RETRIES = 8
-"""With the pauses of repeat.py about 12 seconds: a gateway that starts again is back by then."""
+"""With the pauses of repeat.py these take about 12 seconds. A gateway restarts in less time."""
 
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-"""Each `result()` that waits has a connection of its own, so a bound would let some of them wait for others."""
+"""Each waiting `result()` uses a connection. With a bound on connections some would wait until others end."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What all requests of a client have in common."""
+    """The part of a request that is the same for all requests of a client, and the limits."""
 
     url: httpx.URL
     token: str | None = field(repr=False)
@@ -32,22 +32,22 @@ class Settings:
 
     @classmethod
     def of(cls, url: str | None, token: str | None, timeout: float, retries: int) -> Settings:
-        """Takes what is not given from BRRR_URL and BRRR_HTTP_TOKEN. Raises ValueError for what can't be used."""
+        """Takes missing values from BRRR_URL and BRRR_HTTP_TOKEN. Raises ValueError if a value can't be used."""
         url = url or os.environ.get("BRRR_URL")
         if not url:
-            raise ValueError("no URL of a gateway: give one (http://localhost:8080), or set BRRR_URL")
+            raise ValueError("the URL of the gateway is missing; give one such as http://localhost:8080, or set BRRR_URL")
         parsed = httpx.URL(url.rstrip("/"))
         if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise ValueError(f"the URL of a gateway looks like http://localhost:8080, not {parsed!r}")
+            raise ValueError(f"{parsed!r} is not the URL of a gateway; write it as http://localhost:8080")
         token = os.environ.get("BRRR_HTTP_TOKEN") if token is None else token
         if token and not visible(token):
-            # Without the token itself: errors are logged.
-            raise ValueError("a token consists of visible ASCII characters")
+            # The message does not contain the token, because programs log their errors.
+            raise ValueError("the token can't be sent; it may have only visible ASCII characters")
         return cls(parsed, token or None, timeout, max(retries, 0))
 
     def address(self, request: Request) -> httpx.URL:
         """The whole URL of a request."""
-        # raw_path keeps what is escaped: a name may contain a slash.
+        # A name may contain an escaped slash, and only raw_path keeps it escaped.
         prefix = self.url.raw_path.rstrip(b"/")
         url = self.url.copy_with(raw_path=prefix + request.path.encode("ascii"))
         return url.copy_merge_params(request.query) if request.query else url
@@ -62,6 +62,6 @@ class Settings:
         return headers | dict(request.headers)
 
     def limits(self, request: Request) -> httpx.Timeout:
-        """How long the parts of a request may take."""
+        """The time limits of the parts of a request."""
         return httpx.Timeout(self.timeout, read=request.read_timeout or self.timeout)
 

@@ -1,4 +1,4 @@
-"""Reads server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) from pieces of bytes."""
+"""Decodes server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Message:
-    """An event of the stream."""
+    """An event of the stream, not decoded."""
 
     id: str
-    """Of this event, or else of the last one that had an id."""
+    """The id of this event. If it has none: the id of the last event that has one."""
     name: str
     data: str
 
 
 class Decoder:
-    """Takes the bytes of a stream in any pieces. What is not ended by an empty line is no message."""
+    """Takes the bytes of a stream in any pieces. An empty line ends a message, so a message that is cut off is dropped."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -26,13 +26,13 @@ class Decoder:
         self._data: list[str] = []
 
     def feed(self, piece: bytes) -> list[Message]:
-        """The messages that end in this piece."""
+        """Returns the messages that end in this piece."""
         return [message for line in self._lines(piece) if (message := self._line(line)) is not None]
 
     def _lines(self, piece: bytes) -> list[bytes]:
-        # Not str.splitlines: to it U+2028 ends a line too, and JSON may contain that.
+        # str.splitlines would also split at U+2028, which JSON may contain.
         if self._after_return and piece:
-            # The second half of an end of line, whose first half ended the piece before.
+            # The piece before ended between the two characters of an end of line.
             piece = piece.removeprefix(b"\n")
             self._after_return = False
         self._after_return = self._after_return or piece.endswith(b"\r")
@@ -50,7 +50,7 @@ class Decoder:
             self._name = value
         elif field == "id" and "\0" not in value:
             self._id = value
-        # A line without a field is a comment, which says that the stream is alive.
+        # Other lines are comments, which keep the connection alive.
         return None
 
     def _end(self) -> Message | None:

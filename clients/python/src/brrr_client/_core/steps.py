@@ -1,4 +1,4 @@
-"""What an operation asks for, and what it gets."""
+"""The steps of operations, and their outcomes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True)
 class Request:
-    """Send this once. The reply is an `Answer` or a `Broken`."""
+    """Sends a request once. The outcome is an `Answer` or a `Broken`."""
 
     method: str
     path: str
@@ -20,38 +20,39 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     content: bytes | None = None
     read_timeout: float | None = None
-    """How many seconds the answer may be silent. None: as long as the settings say."""
+    """The most seconds without a byte of the answer. None: the timeout of the settings."""
 
 
 @dataclass(frozen=True)
 class Open:
-    """Send this, and keep the body of a 200 for `Read`. The reply is an `Answer`, without that body, or a `Broken`."""
+    """Sends a request, and keeps the body of the answer for `Read` if the status is 200. The outcome is an `Answer` without that
+    body, or a `Broken`."""
 
     request: Request
 
 
 @dataclass(frozen=True)
 class Read:
-    """Read the next bytes of what was opened. The reply is bytes, None at the end, or a `Broken`."""
+    """Reads the next bytes of the body. The outcome is bytes, None at the end of the body, or a `Broken`."""
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Wait. The reply is None."""
+    """Waits. The outcome is None."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Give(Generic[T_co]):
-    """Hand this to the user. The reply is None."""
+    """Gives an item to the caller of the client. The outcome is None."""
 
     item: T_co
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the gateway said."""
+    """An answer of the gateway."""
 
     status: int
     headers: Mapping[str, str]
@@ -60,11 +61,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Broken:
-    """There was no answer, or no whole one."""
+    """The network failed before the answer was complete."""
 
     error: Exception
     sent: bool
-    """Can the gateway have got the request?"""
+    """May the gateway have received the request?"""
 
 
 Reply = Answer | Broken | bytes | None

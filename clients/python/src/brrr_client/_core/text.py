@@ -1,4 +1,4 @@
-"""Values as the API writes them."""
+"""Reads and writes values in the form of the API."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from urllib.parse import quote
 
 Duration = timedelta | float | str
-"""A timedelta, a number of seconds, or a text: `1h 30m`, `5s`, `250ms`."""
+"""A timedelta, a number of seconds, or a text such as `1h 30m`, `5s` or `250ms`."""
 
 
 def path(*parts: str) -> str:
-    """A path below /v1 of these parts, which may contain any character."""
+    """The path below /v1 with these segments. A segment may contain any character."""
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def visible(text: str) -> bool:
-    """Can this be sent in a header? Only visible ASCII characters, at least one."""
+    """Has the text only visible ASCII characters, and at least one? Such a text can be sent in a header."""
     return bool(text) and all("!" <= character <= "~" for character in text)
 
 
@@ -29,26 +29,26 @@ def seconds(duration: timedelta | float) -> float:
 
 
 def duration_text(duration: Duration) -> str:
-    """A duration in the API's form. Raises ValueError if it is negative or no number."""
+    """Writes a duration. Raises ValueError if it is negative or not finite."""
     if isinstance(duration, str):
         return duration
     length = seconds(duration)
     if not 0 <= length < math.inf:
-        raise ValueError(f"a duration is at least 0, and finite, not {duration}")
-    # Rounded up, so that a short time does not become none at all.
+        raise ValueError(f"{duration} is not a duration; it must be 0 or more, and finite")
+    # Rounded up, so that a short time does not become zero.
     return f"{math.ceil(round(length * 1000, 3))}ms"
 
 
 def time_text(time: datetime) -> str:
-    """A time in the API's form. Raises ValueError if it has no time zone: nobody could tell which time it means."""
+    """Writes a time. Raises ValueError if it has no time zone, because its meaning is then open."""
     if time.tzinfo is None:
-        raise ValueError(f"{time!r} has no time zone; take datetime.now(timezone.utc), or time.astimezone()")
+        raise ValueError(f"{time!r} has no time zone; use datetime.now(timezone.utc), or time.astimezone() for local time")
     return time.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def time_of(text: str) -> datetime:
     """Reads a time."""
-    # Python 3.10 does not know the Z.
+    # Python 3.10 can't read the Z.
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
@@ -63,16 +63,16 @@ def milliseconds_or_none(number: int | None) -> timedelta | None:
 
 
 def to_json(value: object) -> bytes:
-    """Writes JSON. Raises TypeError or ValueError for what JSON does not have."""
+    """Writes JSON. Raises TypeError or ValueError if JSON has no such value."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
 def from_json(content: bytes) -> Any:
-    """Reads JSON. Whole numbers keep their digits. Raises ValueError for what is no JSON."""
+    """Reads JSON. Whole numbers keep all digits. Raises ValueError if the text is not JSON."""
     try:
         return json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise
     except ValueError:
-        # A number of more digits than Python's int() takes (4300).
+        # A number has more digits than int() accepts (4300).
         return json.loads(content, parse_int=lambda digits: int(Decimal(digits)))

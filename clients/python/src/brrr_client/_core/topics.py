@@ -15,7 +15,7 @@ from brrr_client.options import Input, JobOptions, input_body, options_body, unk
 
 
 def topics(settings: Settings) -> Operation[list[TopicInfo]]:
-    """All topics of the gateway."""
+    """The topics of the gateway."""
     answer = yield from exchange(settings, Request("GET", path("topics")))
     return read(answer, lambda document: [TopicInfo.parse(each) for each in document["topics"]])
 
@@ -40,7 +40,7 @@ def put_schedule(
     members: Mapping[str, object],
     options: Mapping[str, object],
 ) -> Operation[ScheduleInfo]:
-    """Makes a schedule, or replaces it."""
+    """Creates a schedule, or replaces it."""
     unknown(options, JobOptions)
     body: dict[str, Any] = {member: value for member, value in members.items() if value is not None}
     body |= input_body(input)
@@ -53,7 +53,7 @@ def put_schedule(
 
 
 def schedule(settings: Settings, topic: str, name: str) -> Operation[ScheduleInfo]:
-    """The schedule as it is."""
+    """The schedule as it is now."""
     return read((yield from exchange(settings, Request("GET", path("topics", topic, "schedules", name)))), ScheduleInfo.parse)
 
 
@@ -71,7 +71,7 @@ def run_schedule(settings: Settings, topic: str, name: str) -> Operation[JobInfo
 
 
 def delete_schedule(settings: Settings, topic: str, name: str) -> Operation[None]:
-    """Removes a schedule."""
+    """Deletes a schedule."""
     yield from remove(settings, Request("DELETE", path("topics", topic, "schedules", name)))
 
 
@@ -83,17 +83,17 @@ def dead_letters(settings: Settings, topic: str, limit: int | None) -> Operation
 
 
 def send_dead_letter(settings: Settings, topic: str, id: str) -> Operation[None]:
-    """Puts a dead letter back into its queue."""
+    """Sends a dead letter to its topic again."""
     yield from remove(settings, Request("POST", path("topics", topic, "dead-letters", id, "send")))
 
 
 def delete_dead_letter(settings: Settings, topic: str, id: str) -> Operation[None]:
-    """Removes a dead letter."""
+    """Deletes a dead letter."""
     yield from remove(settings, Request("DELETE", path("topics", topic, "dead-letters", id)))
 
 
 def remove(settings: Settings, request: Request) -> Operation[None]:
-    """Does what makes a thing go away. If it is gone at a later attempt, the first one did it, and its answer was lost."""
+    """Sends a request that removes a thing. If a later attempt does not find it, an earlier one removed it."""
     answer, maybe_done = yield from attempts(settings, request)
     if answer.status >= 300 and not (maybe_done and answer.status == 404):
         raise error_of(answer)

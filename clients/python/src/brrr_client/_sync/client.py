@@ -1,4 +1,4 @@
-"""The client that blocks."""
+"""The blocking client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """A gateway of brrr-host. May be used by several threads."""
+    """A client of a gateway of brrr-host. Several threads may use one client."""
 
     def __init__(
         self,
@@ -33,16 +33,21 @@ class Client:
         retries: int = RETRIES,
         http: httpx.Client | None = None,
     ) -> None:
-        """url, token: of the gateway; not given, BRRR_URL and BRRR_HTTP_TOKEN of the environment.
+        """Makes no request yet.
 
-        timeout: how many seconds an answer may take, besides the time that a job is waited for.
-        retries: how often a request is repeated when the network or the gateway fails.
-        http: connections of your own (proxies, certificates). You close them yourself.
+        url: the address of the gateway. None: the environment variable BRRR_URL.
+        token: the token of the gateway. None: the environment variable BRRR_HTTP_TOKEN. Empty: no token.
+
+        timeout: the most seconds that an answer may take. The time for which a method waits for a job is not counted.
+        retries: how often the client repeats a request when the network or the gateway fails.
+        http: an httpx client to use, for example with a proxy or with certificates. The caller closes it.
+
+        Raises ValueError if the URL or the token can't be used.
         """
         self._shell = Shell(Settings.of(url, token, timeout, retries), http)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections. A client of httpx that the caller gave stays open."""
         self._shell.close()
 
     def __enter__(self) -> Self:
@@ -57,27 +62,27 @@ class Client:
         return f"<{type(self).__name__} {self._shell.settings.url!r}>"
 
     def start(self, topic: str | None, task: str, /, **arguments: Any) -> Job:
-        """Starts a job. All named arguments are the task's; options are given to `start_with`.
+        """Starts a job. All named arguments are arguments of the task. `start_with` takes options.
 
-        topic: None, if only one topic of the gateway has the task.
+        topic: the topic of the task. It may be None if only one topic of the gateway has the task.
 
-        Raises InvalidInputError if the task's schema does not allow the arguments, NotFoundError if nobody knows the task.
+        Raises InvalidInputError if the arguments break the task's schema, NotFoundError if no worker has the task.
         """
         return Job(self._shell, self._shell.run(jobs.start, topic, task, arguments, {}).id)
 
     def start_with(
         self, topic: str | None, task: str, input: Input = None, /, **options: Unpack[StartOptions]
     ) -> Job:
-        """Starts a job with options: `key`, `delay`, `at`, `timeout`, … (StartOptions has them all).
+        """Starts a job with options, for example `key`, `delay` and `timeout`. StartOptions describes all of them.
 
-        input: the task's arguments by name; bytes: the raw payload. All named arguments are options.
+        input: the arguments of the task by name, or the raw payload as bytes. All named arguments are options.
 
-        Raises what `start` does, and ConflictError if the key was used for another call.
+        Raises the errors of `start`, and ConflictError if the key was used for another call.
         """
         return Job(self._shell, self._shell.run(jobs.start, topic, task, input, options).id)
 
     def job(self, job: HasId | str) -> Job:
-        """The job of that id. Nobody is asked whether it exists."""
+        """A handle for the job with this id. This makes no request, so the job may not exist."""
         return Job(self._shell, id_of(job))
 
     def jobs(
@@ -88,20 +93,23 @@ class Client:
         task: str | None = None,
         page_size: int = 100,
     ) -> Generator[JobInfo, None, None]:
-        """All jobs that fit, the newest first, without their results. page_size: how many are fetched at once, 1 to 500."""
+        """The jobs with this state, topic and task, newest first. A job in a list has no result and no failure.
+
+        The client requests a page when the caller needs it. page_size: the number of jobs of a page, 1 to 500.
+        """
         return self._shell.each(jobs.listed, state, topic, task, page_size)
 
     def events(
         self, *, topic: str | None = None, job: HasId | str | None = None, after: str | None = None
     ) -> Generator[Event, None, None]:
-        """What happens to all jobs, without an end. A broken connection is replaced; no event is lost or repeated.
+        """The events of all jobs. They do not end. After a broken connection the client continues behind the last event.
 
-        after: the id of an event; those after it are given.
+        after: the id of an event. The first event is the one after it.
         """
         return self._shell.each(events.of_all, topic, None if job is None else id_of(job), after)
 
     def promise(self, job: HasId | str, name: str) -> Promise:
-        """The promise of that name, of that job."""
+        """A handle for the promise with this name of this job."""
         return Promise(self._shell, id_of(job), name)
 
     def topics(self) -> list[TopicInfo]:
@@ -117,13 +125,16 @@ class Client:
         return self._shell.run(topics.schedules, topic)
 
     def schedule(self, topic: str, name: str) -> Schedule:
-        """The schedule of that name, which need not exist yet."""
+        """A handle for the schedule with this name. The schedule may not exist yet."""
         return Schedule(self._shell, topic, name)
 
     def dead_letters(self, topic: str, *, limit: int | None = None) -> list[DeadLetterInfo]:
-        """The messages that the workers of a topic gave up. limit: how many at most; None: as many as the gateway gives."""
+        """The dead letters of a topic: messages that no worker could process.
+
+        limit: the most dead letters to return. None: the gateway decides.
+        """
         return self._shell.run(topics.dead_letters, topic, limit)
 
     def dead_letter(self, topic: str, id: str) -> DeadLetter:
-        """The dead letter of that id."""
+        """A handle for the dead letter with this id."""
         return DeadLetter(self._shell, topic, id)

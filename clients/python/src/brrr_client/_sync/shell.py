@@ -1,4 +1,4 @@
-"""Does what operations ask for, and blocks meanwhile."""
+"""Executes the steps of operations. The caller's thread blocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Shell:
-    """The connections of a client. It may be used by several threads."""
+    """The connections of a client. Several threads may use them."""
 
     def __init__(self, settings: Settings, http: httpx.Client | None) -> None:
         self.settings = settings
@@ -25,12 +25,12 @@ class Shell:
         self._owned = http is None
 
     def close(self) -> None:
-        """Closes the connections, if they are the client's own."""
+        """Closes the connections, unless the caller of the client gave them."""
         if self._owned:
             self._http.close()
 
     def run(self, operation: Callable[Concatenate[Settings, P], Operation[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Does an operation to its end."""
+        """Executes an operation, and returns its result."""
         steps = operation(self.settings, *args, **kwargs)
         reply: Reply = None
         while True:
@@ -44,7 +44,7 @@ class Shell:
     def each(
         self, operation: Callable[Concatenate[Settings, P], Listing[T]], *args: P.args, **kwargs: P.kwargs
     ) -> Generator[T, None, None]:
-        """Does an operation as far as its items are taken."""
+        """Executes an operation, and yields its items. No step is executed before the caller needs the next item."""
         steps = operation(self.settings, *args, **kwargs)
         stream = _Stream()
         reply: Reply = None
@@ -87,7 +87,7 @@ class Shell:
 
 
 class _Stream:
-    """The body of an answer that is read piece by piece."""
+    """The body of an answer, which is read in pieces."""
 
     def __init__(self) -> None:
         self._response: httpx.Response | None = None
