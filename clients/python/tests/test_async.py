@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 
 import httpx
 import pytest
@@ -74,6 +75,33 @@ def test_connections_of_the_user(host: Host) -> None:
 
     asyncio.run(main())
     assert seen[0].startswith("brrr-client-python/")
+
+
+def test_a_wait_is_few_requests(host: Host) -> None:
+    seen: list[httpx.Request] = []
+    with httpx.Client(event_hooks={"request": [seen.append]}) as http, Client(host.url, http=http) as client:
+        client.start("demo", "sleeps", ms=1000).result(timeout=60)
+    assert [request.method for request in seen][:2] == ["POST", "GET"] and len(seen) <= 3
+
+
+def test_events_that_are_not_read_to_the_end_free_their_connection(host: Host) -> None:
+    one = httpx.Limits(max_connections=1)
+    with httpx.Client(limits=one) as http, Client(host.url, http=http, timeout=5, retries=0) as client:
+        job = client.start("demo", "sleeps", ms=HOUR_MS)
+        events = job.events()
+        next(events)
+        events.close()
+        job.cancel()
+
+    async def main() -> None:
+        async with httpx.AsyncClient(limits=one) as http:
+            client = AsyncClient(host.url, http=http, timeout=5, retries=0)
+            job = await client.start("demo", "sleeps", ms=HOUR_MS)
+            async with aclosing(job.events()) as events:
+                await anext(events)
+            await job.cancel()
+
+    asyncio.run(main())
 
 
 def test_threads_may_share_a_client(host: Host) -> None:
