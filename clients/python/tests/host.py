@@ -19,11 +19,13 @@ READY = 120.0
 class Host:
     """A worker with a gateway."""
 
-    def __init__(self, folder: Path, *, port: int = 0, token: str | None = None, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, *, port: int = 0, token: str | None = None) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("BRRR_")}
         if token is not None:
             env["BRRR_HTTP_TOKEN"] = token
-        command: list[str | Path] = [BINARY, "run", "--topic", "demo", "--http", f"127.0.0.1:{port}", *arguments, COMPONENT]
+        command: list[str | Path] = [BINARY, "run", "--topic", "demo", "--http", f"127.0.0.1:{port}"]
+        # Without the grace a call of an unknown task takes a minute to fail.
+        command += ["--unknown-task-grace", "1s", COMPONENT]
         self.folder = folder
         self._process = subprocess.Popen(
             command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

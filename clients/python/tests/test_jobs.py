@@ -5,42 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 import pytest
 from brrr_client import (
     Client,
     ConflictError,
-    Job,
     JobCancelledError,
     JobFailedError,
     JobTimedOutError,
     NotFoundError,
     WaitTimeoutError,
 )
-
-HOUR_MS = 3_600_000
-
-
-def failure(job: Job) -> JobFailedError:
-    """The error that a job ends with."""
-    with pytest.raises(JobFailedError) as caught:
-        job.result(timeout=60)
-    return caught.value
-
-
-def eventually(what: str, look: Callable[[], Any]) -> Any:
-    """Calls `look` until it returns something."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        if found := look():
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not within a minute: {what}")
+from support import HOUR_MS, alone, eventually, failure
 
 
 def test_status(client: Client) -> None:
-    job = client.start("demo", "fib", n=5, salt=None)
+    job = alone(client, "fib", n=5, salt=None)
     assert job.result(timeout=60) == 5
     info = job.status()
     assert (info.id, info.state, info.topic, info.task, info.result) == (job.id, "completed", "demo", "fib", 5)
@@ -54,11 +34,11 @@ def test_status(client: Client) -> None:
 
 
 def test_wait(client: Client) -> None:
-    assert client.start("demo", "fails", message="no").wait(timeout=60).state == "failed"
+    assert alone(client, "fails", message="no").wait(timeout=60).state == "failed"
 
 
 def test_an_error_of_the_handler(client: Client) -> None:
-    error = failure(client.start("demo", "fails", message="no luck"))
+    error = failure(alone(client, "fails", message="no luck"))
     assert type(error) is JobFailedError
     assert (error.kind, error.task, error.attempts) == ("error", "fails", 1)
     assert "no luck" in error.message and "no luck" in str(error)
@@ -66,38 +46,41 @@ def test_an_error_of_the_handler(client: Client) -> None:
 
 
 def test_an_error_from_below(client: Client) -> None:
-    job = client.start("demo", "calls_always_fails", catch=False)
+    job = alone(client, "calls_always_fails", catch=False)
     error = failure(job)
-    assert (error.task, error.attempts) == ("always_fails", 3)
+    assert (error.task, error.kind, error.message) == ("calls_always_fails", "error", "never works")
     assert len(error.chain) == 2 and "always_fails" in error.chain[-1]
     info = job.status()
     assert info.state == "failed" and info.failure == error.failure
 
 
 def test_other_kinds(client: Client) -> None:
-    assert failure(client.start("demo", "stubborn")).message.endswith("no use")
-    assert failure(client.start("demo", "recurses")).kind in ("trap", "limit")
-    assert failure(client.start("demo", "spin_briefly_limited")).kind == "timeout"
-    assert failure(client.start("demo", "unknown_child")).kind == "unknown-task"
+    assert failure(alone(client, "stubborn")).message.endswith("no use")
+    assert failure(alone(client, "recurses")).kind in ("trap", "limit")
+    assert failure(alone(client, "spin_briefly_limited")).kind == "timeout"
+    assert failure(alone(client, "unknown_child")).kind == "unknown-task"
 
 
 def test_details(client: Client) -> None:
-    assert failure(client.start("demo", "attaches", code=7)).details == {"code": 7}
+    assert failure(alone(client, "attaches", code=7)).details == {"code": 7}
 
 
 def test_cancel(client: Client) -> None:
-    job = client.start("demo", "sleeps", ms=HOUR_MS)
+    job = alone(client, "sleeps", ms=HOUR_MS)
     assert job.cancel().id == job.id
     error = failure(job)
     assert type(error) is JobCancelledError and error.kind == "cancelled"
     assert job.status().state == "cancelled"
+    assert job.cancel().state == "cancelled"
+    over = client.start("demo", "noop")
+    over.wait(timeout=60)
     with pytest.raises(ConflictError) as caught:
-        job.cancel()
+        over.cancel()
     assert caught.value.name == "job-over"
 
 
 def test_the_time_of_a_wait_is_over(client: Client) -> None:
-    job = client.start("demo", "sleeps", ms=HOUR_MS)
+    job = alone(client, "sleeps", ms=HOUR_MS)
     for timeout in (0, 0.3, timedelta(seconds=1.2)):
         begun = time.monotonic()
         with pytest.raises(WaitTimeoutError) as caught:
@@ -110,25 +93,25 @@ def test_the_time_of_a_wait_is_over(client: Client) -> None:
 
 
 def test_a_short_wait_is_enough_for_a_job_that_is_over(client: Client) -> None:
-    job = client.start("demo", "noop")
+    job = alone(client, "noop")
     job.wait(timeout=60)
     assert job.result(timeout=0) is None
 
 
 def test_a_wait_ends_with_the_job(client: Client) -> None:
-    job = client.start("demo", "sleeps", ms=1500)
+    job = alone(client, "sleeps", ms=1500)
     begun = time.monotonic()
     assert job.result() >= 1500
     assert time.monotonic() - begun < 20
 
 
 def test_retry(client: Client) -> None:
-    job = client.start("demo", "fails", message="again")
+    job = alone(client, "fails", message="again")
     assert "again" in failure(job).message
     new = job.retry()
     assert new.id != job.id and new.status().retry_of == job.id
     assert "again" in failure(new).message
-    alive = client.start("demo", "sleeps", ms=HOUR_MS)
+    alive = alone(client, "sleeps", ms=HOUR_MS)
     with pytest.raises(ConflictError) as caught:
         alive.retry()
     assert caught.value.name == "job-alive"
@@ -136,7 +119,7 @@ def test_retry(client: Client) -> None:
 
 
 def test_tree(client: Client) -> None:
-    job = client.start("demo", "fib", n=4, salt="tree")
+    job = alone(client, "fib", n=4, salt="tree")
     assert job.result(timeout=60) == 3
     tree = job.tree()
     assert (tree.root.task, tree.root.state, tree.cut) == ("fib", "completed", False)
@@ -146,7 +129,7 @@ def test_tree(client: Client) -> None:
 
 
 def test_promises(client: Client) -> None:
-    job = client.start("demo", "asks", name="approval", limit=0)
+    job = alone(client, "asks", name="approval", limit=0)
     (promise,) = eventually("the promise", job.promises)
     assert promise.name == "approval" and promise.call
     client.promise(job, "approval").resolve({"ok": True, "n": 2**70})
@@ -154,11 +137,11 @@ def test_promises(client: Client) -> None:
 
 
 def test_promises_of_other_forms(client: Client) -> None:
-    job = client.start("demo", "asks", name="a/b é?", limit=0)
+    job = alone(client, "asks", name="a/b é?", limit=0)
     eventually("the promise", job.promises)
     client.promise(job.id, "a/b é?").resolve()
     assert job.result(timeout=60) is None
-    job = client.start("demo", "asks", name="approval", limit=0)
+    job = alone(client, "asks", name="approval", limit=0)
     eventually("the promise", job.promises)
     job.promise("approval").reject("too expensive")
     error = failure(job)
@@ -166,7 +149,7 @@ def test_promises_of_other_forms(client: Client) -> None:
 
 
 def test_a_promise_has_one_answer(client: Client) -> None:
-    job = client.start("demo", "sleeps", ms=HOUR_MS)
+    job = alone(client, "sleeps", ms=HOUR_MS)
     promise = job.promise("approval")
     promise.resolve(1)
     promise.resolve(1)
@@ -199,7 +182,7 @@ def test_a_job_that_does_not_exist(client: Client) -> None:
 
 
 def test_listing(client: Client) -> None:
-    started = [client.start("demo", "dice", i=i).id for i in range(7)]
+    started = [alone(client, "dice", i=i).id for i in range(7)]
     for id in started:
         client.job(id).wait(timeout=60)
     found = list(client.jobs(task="dice", topic="demo", state="completed", page_size=2))

@@ -22,8 +22,8 @@ from brrr_client import (
 from conftest import Connect
 from host import Host
 from proxy import Plan, Proxy
+from support import HOUR_MS, alone
 
-HOUR_MS = 3_600_000
 LOST = Plan(cut_after=0)
 
 
@@ -49,7 +49,7 @@ def jobs_of(client: Client, task: str) -> list[str]:
 def test_a_start_whose_answer_is_lost_starts_one_job(client: Client, through: Client, proxy: Proxy) -> None:
     before = jobs_of(client, "nap")
     proxy.plans.extend([LOST, Plan(cut_after=0, reset=True), Plan(cut_after=60)])
-    job = through.start("demo", "nap", ms=0, tag="once")
+    job = alone(through, "nap", ms=0, tag="once")
     assert proxy.cuts == 3
     assert jobs_of(client, "nap") == [job.id, *before]
     assert job.result(timeout=60) == "once"
@@ -101,7 +101,7 @@ def test_a_gateway_that_says_nothing(connect: Connect) -> None:
 def test_a_gateway_that_starts_again(connect: Connect, start_host: Callable[..., Host]) -> None:
     host = start_host()
     client = connect(host.url, retries=100)
-    job = client.start("demo", "sleeps", ms=2000)
+    job = alone(client, "sleeps", ms=2000)
     events = job.events()
     first = next(events)
     host.kill()
@@ -116,13 +116,13 @@ def test_a_gateway_that_starts_again(connect: Connect, start_host: Callable[...,
 
 
 def test_a_cancel_whose_answer_is_lost(client: Client, through: Client, proxy: Proxy) -> None:
-    job = client.start("demo", "sleeps", ms=HOUR_MS)
+    job = alone(client, "sleeps", ms=HOUR_MS)
     proxy.plans.append(LOST)
     assert through.job(job).cancel().state == "cancelled"
 
 
 def test_answers_of_promises_that_are_lost(client: Client, through: Client, proxy: Proxy) -> None:
-    job = client.start("demo", "sleeps", ms=HOUR_MS)
+    job = alone(client, "sleeps", ms=HOUR_MS)
     proxy.plans.append(LOST)
     through.promise(job, "approval").resolve({"ok": True})
     job.cancel()
@@ -138,7 +138,7 @@ def test_a_removal_whose_answer_is_lost(client: Client, connect: Connect, proxy:
 
 
 def test_what_may_not_be_done_twice_is_not_repeated(client: Client, connect: Connect, proxy: Proxy) -> None:
-    job = client.start("demo", "fails", message="twice")
+    job = alone(client, "fails", message="twice")
     job.wait(timeout=60)
     before = len(jobs_of(client, "fails"))
     proxy.plans.append(LOST)
@@ -152,7 +152,7 @@ def test_what_may_not_be_done_twice_is_not_repeated(client: Client, connect: Con
 
 
 def test_a_wait_that_is_cut(client: Client, through: Client, proxy: Proxy) -> None:
-    job = client.start("demo", "sleeps", ms=1000)
+    job = alone(client, "sleeps", ms=1000)
     proxy.plans.extend([LOST, LOST])
     assert through.job(job).result(timeout=60) >= 1000
     assert proxy.cuts == 2

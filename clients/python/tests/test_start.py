@@ -75,7 +75,7 @@ def test_a_key_that_cannot_be_sent(client: Client, key: str) -> None:
 
 def test_delay(client: Client) -> None:
     before = datetime.now(timezone.utc)
-    job = client.start_with("demo", "noop", delay=timedelta(hours=1))
+    job = client.start_with("demo", "noop", scope="job", delay=timedelta(hours=1))
     info = job.status()
     assert info.state == "scheduled" and not info.is_over
     assert info.starts is not None and timedelta(minutes=59) < info.starts - before < timedelta(minutes=61)
@@ -84,12 +84,12 @@ def test_delay(client: Client) -> None:
 
 def test_at(client: Client) -> None:
     at = datetime.now(timezone(timedelta(hours=2))) + timedelta(days=1)
-    job = client.start_with("demo", "noop", at=at)
+    job = client.start_with("demo", "noop", scope="job", at=at)
     starts = job.status().starts
     assert starts is not None and abs(starts - at) < timedelta(milliseconds=2)
     job.cancel()
     soon = datetime.now(timezone.utc) + timedelta(seconds=0.5)
-    assert client.start_with("demo", "noop", at=soon).result(timeout=60) is None
+    assert client.start_with("demo", "noop", scope="job", at=soon).result(timeout=60) is None
     assert datetime.now(timezone.utc) >= soon - timedelta(milliseconds=2)
 
 
@@ -99,7 +99,7 @@ def test_a_time_needs_a_zone(client: Client) -> None:
 
 
 def test_timeout(client: Client) -> None:
-    job = client.start_with("demo", "sleeps", {"ms": HOUR_MS}, timeout=0.3)
+    job = client.start_with("demo", "sleeps", {"ms": HOUR_MS}, timeout=0.3, scope="job")
     with pytest.raises(JobTimedOutError) as caught:
         job.result(timeout=60)
     assert caught.value.job_id == job.id
@@ -108,14 +108,14 @@ def test_timeout(client: Client) -> None:
 
 def test_deadline(client: Client) -> None:
     deadline = datetime.now(timezone.utc) + timedelta(hours=1)
-    job = client.start_with("demo", "sleeps", {"ms": HOUR_MS}, deadline=deadline)
+    job = client.start_with("demo", "sleeps", {"ms": HOUR_MS}, deadline=deadline, scope="job")
     found = job.status().deadline
     assert found is not None and abs(found - deadline) < timedelta(milliseconds=2)
     job.cancel()
 
 
 def test_retries(client: Client) -> None:
-    options: StartOptions = {"max_retries": 1, "retry_delay": "1ms", "retry_backoff": "constant", "scope": "job"}
+    options: StartOptions = {"max_retries": 1, "retry_delay": "1ms", "retry_backoff": "fixed", "scope": "job"}
     with pytest.raises(JobFailedError) as caught:
         client.start_with("demo", "always_fails", **options).result(timeout=60)
     assert caught.value.attempts == 2

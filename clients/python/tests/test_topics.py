@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from brrr_client import ApiError, Client, NotFoundError
 from host import Host
-from test_jobs import eventually
+from support import eventually
 
 
 def test_topics(client: Client) -> None:

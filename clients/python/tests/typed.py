@@ -21,7 +21,7 @@ def blocks(client: Client) -> None:
     client.promise(job.status(), "approval").reject("no")
     options: StartOptions = {"key": "order-17", "timeout": "1h"}
     client.start_with("demo", "fib", {"n": 30}, **options)
-    client.start_with("demo", "fib", b"[]", delay=timedelta(minutes=5), scope="job", retry_backoff="constant")
+    client.start_with("demo", "fib", b"[]", delay=timedelta(minutes=5), scope="job", retry_backoff="fixed")
     client.start_with("demo", "fib", timeout=b"")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.start_with("demo", "fib", retry_backoff="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.start_with("demo", "fib", keys="")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -39,11 +39,11 @@ class Failure:
     kind: str
     """error, permanent, trap, timeout, limit, cancelled, unknown-task, rejected, … or a kind that the handler chose."""
     task: str
-    """The task that failed."""
+    """The task of the failed call."""
     message: str
     """The message of the first cause."""
     attempts: int
-    """How often the handler was run."""
+    """The number of runs of the handler for this call."""
     chain: tuple[str, ...]
     """One line for each call, from this call down to the first cause."""
     details: Any
@@ -200,7 +200,7 @@ class Event:
     subject: Literal["task", "job"]
     job: str
     call: str
-    task: str
+    task: str | None
     label: str | None
     topic: str
     from_state: TaskState
@@ -210,7 +210,8 @@ class Event:
     retry_in: timedelta | None
     waiting: int | None
     """The number of calls that the call waits for."""
-    worker: str
+    worker: str | None
+    """None: the gateway made the event from the state of the job, because the log had no event of the job's end."""
 
     @property
     def is_end(self) -> bool:
@@ -226,7 +227,7 @@ class Event:
             subject=document["subject"],
             job=document["job"],
             call=document["call"],
-            task=document["task"],
+            task=document.get("task"),
             label=document.get("label"),
             topic=document["topic"],
             from_state=document["from"],
@@ -235,7 +236,7 @@ class Event:
             failure=_failure_or_none(document.get("failure")),
             retry_in=milliseconds_or_none(document.get("retry_in_ms")),
             waiting=document.get("waiting"),
-            worker=document["worker"],
+            worker=document.get("worker"),
         )
 
 

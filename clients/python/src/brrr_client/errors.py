@@ -77,7 +77,7 @@ class JobFailedError(BrrrError):
 
     @property
     def task(self) -> str:
-        """The task that failed."""
+        """The task of the failed call."""
         return self.failure.task
 
     @property
@@ -87,7 +87,7 @@ class JobFailedError(BrrrError):
 
     @property
     def attempts(self) -> int:
-        """How often the handler was run."""
+        """The number of runs of the handler for this call."""
         return self.failure.attempts
 
     @property

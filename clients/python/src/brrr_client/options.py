@@ -37,7 +37,7 @@ class JobOptions(TypedDict, total=False):
     """The most repetitions of a failed run."""
     retry_delay: Duration | None
     """The time before a repetition."""
-    retry_backoff: Literal["exponential", "constant"] | None
+    retry_backoff: Literal["exponential", "fixed"] | None
 
 
 class StartOptions(JobOptions, total=False):

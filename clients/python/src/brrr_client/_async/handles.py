@@ -43,7 +43,7 @@ class AsyncJob(JobHandle):
         return await self._shell.run(jobs.status, self.id)
 
     async def cancel(self) -> JobInfo:
-        """Cancels the job. Raises ConflictError if it is over."""
+        """Cancels the job. Raises ConflictError if the job is over and was not cancelled."""
         return await self._shell.run(jobs.cancel, self.id)
 
     async def retry(self) -> AsyncJob:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Protocol
 
-from brrr_client._core.problems import error_of, read
-from brrr_client._core.repeat import Repeat, attempts, exchange, pause_before
+from brrr_client._core.problems import read
+from brrr_client._core.repeat import Repeat, exchange, pause_before
 from brrr_client._core.settings import Settings
 from brrr_client._core.steps import Give, Listing, Operation, Request, pause
 from brrr_client._core.text import path, seconds, to_json, visible
@@ -130,17 +130,8 @@ def value_of(job: JobInfo) -> Any:
 
 
 def cancel(settings: Settings, job_id: str) -> Operation[JobInfo]:
-    """Cancels a job."""
-    answer, maybe_done = yield from attempts(settings, Request("POST", path("jobs", job_id, "cancel")))
-    if answer.status < 300:
-        return read(answer, JobInfo.parse)
-    error = error_of(answer)
-    if maybe_done and error.name == "job-over":
-        # An earlier request may have cancelled the job, and its answer was lost.
-        job = yield from status(settings, job_id)
-        if job.state == "cancelled":
-            return job
-    raise error
+    """Cancels a job. The gateway accepts this twice, so the request may be repeated."""
+    return read((yield from exchange(settings, Request("POST", path("jobs", job_id, "cancel")))), JobInfo.parse)
 
 
 def retry(settings: Settings, job_id: str) -> Operation[JobInfo]:

@@ -43,7 +43,7 @@ class Job(JobHandle):
         return self._shell.run(jobs.status, self.id)
 
     def cancel(self) -> JobInfo:
-        """Cancels the job. Raises ConflictError if it is over."""
+        """Cancels the job. Raises ConflictError if the job is over and was not cancelled."""
         return self._shell.run(jobs.cancel, self.id)
 
     def retry(self) -> Job:
