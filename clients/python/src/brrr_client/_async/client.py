@@ -104,7 +104,8 @@ class AsyncClient:
     ) -> AsyncGenerator[Event, None]:
         """The events of all jobs. They do not end. After a broken connection the client continues behind the last event.
 
-        after: the id of an event. The first event is the one after it.
+        after: the id of an event. The first event is the one after it. None: the events from now on. "0": all events that the
+        backend keeps.
         """
         return self._shell.each(events.of_all, topic, None if job is None else id_of(job), after)
 

@@ -53,8 +53,8 @@ def follow(
                 messages = decoder.feed(piece)
                 if messages or time.monotonic() - opened > LONG:
                     failures = 0
+                after = decoder.last_id or after
                 for message in messages:
-                    after = message.id or after
                     if message.name not in NAMES:
                         continue
                     event = event_of(message)

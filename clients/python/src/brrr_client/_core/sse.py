@@ -22,6 +22,8 @@ class Decoder:
         self._rest = b""
         self._after_return = False
         self._id = ""
+        self.last_id = ""
+        """The position in the stream. A message without data has no effect but this."""
         self._name = ""
         self._data: list[str] = []
 
@@ -54,6 +56,7 @@ class Decoder:
         return None
 
     def _end(self) -> Message | None:
+        self.last_id = self._id
         message = Message(self._id, self._name or "message", "\n".join(self._data)) if self._data else None
         self._name, self._data = "", []
         return message
