@@ -115,7 +115,7 @@ def test_deadline(client: Client) -> None:
 
 
 def test_retries(client: Client) -> None:
-    options: StartOptions = {"max_retries": 1, "retry_delay": "1ms", "retry_backoff": "fixed", "scope": "job"}
+    options: StartOptions = {"max_retries": 1, "retry_delay": "1ms", "max_retry_delay": 1, "retry_backoff": "fixed", "scope": "job"}
     with pytest.raises(JobFailedError) as caught:
         client.start_with("demo", "always_fails", **options).result(timeout=60)
     assert caught.value.attempts == 2

@@ -81,6 +81,7 @@ class JobInfo:
     """When a delayed job starts."""
     ended: datetime | None
     duration: timedelta | None
+    """The time from the start to the end of the job, or until now."""
     deadline: datetime | None
     retry_of: str | None
     """The id of the job that this job retries."""
@@ -339,10 +340,17 @@ class DeadLetterInfo:
 
     id: str
     job: str | None
+    """None if the message can't be decoded."""
     call: str | None
+    task: str | None
     reason: str
     at: datetime
-    body: Any
+    body: str
+    """The message."""
+    payload: str | None
+    """The payload of the call."""
+    failure: Failure | None
+    """The failure of the call."""
 
     @classmethod
     def parse(cls, document: Any) -> DeadLetterInfo:
@@ -351,7 +359,10 @@ class DeadLetterInfo:
             id=str(document["id"]),
             job=document.get("job"),
             call=document.get("call"),
+            task=document.get("task"),
             reason=document["reason"],
             at=time_of(document["at"]),
-            body=document.get("body"),
+            body=document["body"],
+            payload=document.get("payload"),
+            failure=_failure_or_none(document.get("failure")),
         )

@@ -36,7 +36,9 @@ class JobOptions(TypedDict, total=False):
     max_retries: int | None
     """The most repetitions of a failed run."""
     retry_delay: Duration | None
-    """The time before a repetition."""
+    """The time before the first repetition."""
+    max_retry_delay: Duration | None
+    """The longest time before a repetition."""
     retry_backoff: Literal["exponential", "fixed"] | None
 
 
@@ -57,6 +59,7 @@ WRITE: dict[str, Callable[[Any], Any]] = {
     "scope": duration_text,
     "task_timeout": duration_text,
     "retry_delay": duration_text,
+    "max_retry_delay": duration_text,
     "delay": duration_text,
     "at": time_text,
 }
