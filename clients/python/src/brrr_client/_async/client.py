@@ -1,0 +1,141 @@
+"""The asyncio client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from brrr_client._core import events, jobs, topics
+from brrr_client._core.jobs import HasId, id_of
+from brrr_client._core.settings import RETRIES, TIMEOUT, Settings
+from brrr_client._async.handles import AsyncDeadLetter, AsyncJob, AsyncPromise, AsyncSchedule
+from brrr_client._async.shell import Shell
+from brrr_client.documents import DeadLetterInfo, Event, JobInfo, JobState, ScheduleInfo, TopicDetails, TopicInfo
+from brrr_client.options import Input, StartOptions
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+
+class AsyncClient:
+    """A client of a gateway of brrr-host, for asyncio. A client belongs to one event loop."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = TIMEOUT,
+        retries: int = RETRIES,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        """Makes no request yet.
+
+        url: the address of the gateway. None: the environment variable BRRR_URL.
+        token: the token of the gateway. None: the environment variable BRRR_HTTP_TOKEN. Empty: no token.
+
+        timeout: the most seconds that an answer may take. The time for which a method waits for a job is not counted.
+        retries: how often the client repeats a request when the network or the gateway fails.
+        http: an httpx client to use, for example with a proxy or with certificates. The caller closes it.
+
+        Raises ValueError if the URL or the token can't be used.
+        """
+        self._shell = Shell(Settings.of(url, token, timeout, retries), http)
+
+    async def aclose(self) -> None:
+        """Closes the connections. A client of httpx that the caller gave stays open."""
+        await self._shell.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._shell.settings.url!r}>"
+
+    async def start(self, topic: str | None, task: str, /, **arguments: Any) -> AsyncJob:
+        """Starts a job. All named arguments are arguments of the task. `start_with` takes options.
+
+        topic: the topic of the task. It may be None if only one topic of the gateway has the task.
+
+        Raises InvalidInputError if the arguments break the task's schema, NotFoundError if no worker has the task.
+        """
+        return AsyncJob(self._shell, (await self._shell.run(jobs.start, topic, task, arguments, {})).id)
+
+    async def start_with(
+        self, topic: str | None, task: str, input: Input = None, /, **options: Unpack[StartOptions]
+    ) -> AsyncJob:
+        """Starts a job with options, for example `key`, `delay` and `timeout`. StartOptions describes all of them.
+
+        input: the arguments of the task by name, or the raw payload as bytes. All named arguments are options.
+
+        Raises the errors of `start`, and ConflictError if the key was used for another call.
+        """
+        return AsyncJob(self._shell, (await self._shell.run(jobs.start, topic, task, input, options)).id)
+
+    def job(self, job: HasId | str) -> AsyncJob:
+        """A handle for the job with this id. This makes no request, so the job may not exist."""
+        return AsyncJob(self._shell, id_of(job))
+
+    def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        topic: str | None = None,
+        task: str | None = None,
+        page_size: int = 100,
+    ) -> AsyncGenerator[JobInfo, None]:
+        """The jobs with this state, topic and task, newest first. A job in a list has no result and no failure.
+
+        The client requests a page when the caller needs it. page_size: the number of jobs of a page, 1 to 500.
+        """
+        return self._shell.each(jobs.listed, state, topic, task, page_size)
+
+    def events(
+        self, *, topic: str | None = None, job: HasId | str | None = None, after: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The events of all jobs. They do not end. After a broken connection the client continues behind the last event.
+
+        after: the id of an event. The first event is the one after it. None: the events from now on. "0": all events that the
+        backend keeps.
+        """
+        return self._shell.each(events.of_all, topic, None if job is None else id_of(job), after)
+
+    def promise(self, job: HasId | str, name: str) -> AsyncPromise:
+        """A handle for the promise with this name of this job."""
+        return AsyncPromise(self._shell, id_of(job), name)
+
+    async def topics(self) -> list[TopicInfo]:
+        """The topics of the gateway."""
+        return await self._shell.run(topics.topics)
+
+    async def topic(self, name: str) -> TopicDetails:
+        """A topic, with the descriptions and schemas of its tasks."""
+        return await self._shell.run(topics.topic, name)
+
+    async def schedules(self, topic: str) -> list[ScheduleInfo]:
+        """The schedules of a topic."""
+        return await self._shell.run(topics.schedules, topic)
+
+    def schedule(self, topic: str, name: str) -> AsyncSchedule:
+        """A handle for the schedule with this name. The schedule may not exist yet."""
+        return AsyncSchedule(self._shell, topic, name)
+
+    async def dead_letters(self, topic: str, *, limit: int | None = None) -> list[DeadLetterInfo]:
+        """The dead letters of a topic: messages that no worker could process.
+
+        limit: the most dead letters to return. None: the gateway decides.
+        """
+        return await self._shell.run(topics.dead_letters, topic, limit)
+
+    def dead_letter(self, topic: str, id: str) -> AsyncDeadLetter:
+        """A handle for the dead letter with this id."""
+        return AsyncDeadLetter(self._shell, topic, id)

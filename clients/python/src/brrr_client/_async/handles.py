@@ -1,0 +1,160 @@
+"""Jobs, promises, schedules and dead letters of the asyncio client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from brrr_client._core import events, jobs, topics
+from brrr_client._core.handles import JobHandle, PromiseHandle, TopicPart
+from brrr_client._core.text import Duration
+from brrr_client._async.shell import Shell
+from brrr_client.documents import Event, JobInfo, PromiseInfo, ScheduleInfo, Tree
+from brrr_client.options import Input, JobOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class AsyncJob(JobHandle):
+    """A handle for a job. It contains only the id of the job."""
+
+    def __init__(self, shell: Shell, id: str) -> None:
+        super().__init__(id)
+        self._shell = shell
+
+    async def result(self, timeout: timedelta | float | None = None) -> Any:
+        """Waits until the job is over, and returns its value: the value of its JSON, or bytes if it is not JSON.
+
+        timeout: the longest time to wait, in seconds. None: no limit. 0: the method does not wait.
+
+        Raises JobFailedError, JobCancelledError or JobTimedOutError if the job has no value, WaitTimeoutError if the job is not
+        over in time, ResultForgottenError if the value was removed from the store.
+        """
+        return await self._shell.run(jobs.result, self.id, timeout)
+
+    async def wait(self, timeout: timedelta | float | None = None) -> JobInfo:
+        """Waits until the job is over, and returns its state. Raises WaitTimeoutError if the job is not over in time."""
+        return await self._shell.run(jobs.wait, self.id, timeout)
+
+    async def status(self) -> JobInfo:
+        """The job as it is now."""
+        return await self._shell.run(jobs.status, self.id)
+
+    async def cancel(self) -> JobInfo:
+        """Cancels the job. Raises ConflictError if the job is over and was not cancelled."""
+        return await self._shell.run(jobs.cancel, self.id)
+
+    async def retry(self) -> AsyncJob:
+        """Retries a job that is over, as a new job. Calls that succeeded are not run again.
+
+        Raises ConflictError if the job is alive. The client does not repeat this request if the gateway may have received it,
+        because a second request would start a second job.
+        """
+        return AsyncJob(self._shell, (await self._shell.run(jobs.retry, self.id)).id)
+
+    async def tree(self, depth: int | None = None) -> Tree:
+        """The tree of the job's calls. depth: the most levels of the tree. None: the gateway decides."""
+        return await self._shell.run(jobs.tree, self.id, depth)
+
+    async def promises(self) -> list[PromiseInfo]:
+        """The promises that the job waits for now."""
+        return await self._shell.run(jobs.promises, self.id)
+
+    def promise(self, name: str) -> AsyncPromise:
+        """A handle for the promise with this name."""
+        return AsyncPromise(self._shell, self.id, name)
+
+    def events(self, after: str | None = None) -> AsyncGenerator[Event, None]:
+        """The events of the job, up to its end. After a broken connection the client continues behind the last event.
+
+        after: the id of an event. The first event is the one after it.
+        """
+        return self._shell.each(events.of_job, self.id, after)
+
+
+class AsyncPromise(PromiseHandle):
+    """A handle for a promise of a job."""
+
+    def __init__(self, shell: Shell, job_id: str, name: str) -> None:
+        super().__init__(job_id, name)
+        self._shell = shell
+
+    async def resolve(self, value: object = None) -> None:
+        """Resolves the promise with a JSON value. Raises ConflictError if it has another answer, or if the job is over."""
+        await self._shell.run(jobs.resolve, self.job_id, self.name, value)
+
+    async def reject(self, reason: str) -> None:
+        """Rejects the promise. Raises ConflictError if it has another answer, or if the job is over."""
+        await self._shell.run(jobs.reject, self.job_id, self.name, reason)
+
+
+class AsyncSchedule(TopicPart):
+    """A handle for a schedule of a topic."""
+
+    def __init__(self, shell: Shell, topic: str, name: str) -> None:
+        super().__init__(topic, name)
+        self._shell = shell
+
+    async def put(
+        self,
+        *,
+        cron: str,
+        task: str,
+        input: Input = None,
+        tz: str | None = None,
+        overlap: Literal["allow", "skip", "cancel-previous"] | None = None,
+        catch_up: Duration | None = None,
+        paused: bool | None = None,
+        **options: Unpack[JobOptions],
+    ) -> ScheduleInfo:
+        """Creates the schedule, or replaces it.
+
+        cron: the times, for example `0 3 * * *`, in the time zone `tz`, for example `Europe/Berlin`.
+        overlap: what happens at a time when the job of the time before is alive.
+        catch_up: how late a job may start if no worker was running at its time.
+        options: the options of each job.
+        """
+        members = {"cron": cron, "task": task, "tz": tz, "overlap": overlap, "paused": paused}
+        return await self._shell.run(topics.put_schedule, self._topic, self._id, input, catch_up, members, options)
+
+    async def status(self) -> ScheduleInfo:
+        """The schedule as it is now."""
+        return await self._shell.run(topics.schedule, self._topic, self._id)
+
+    async def pause(self) -> ScheduleInfo:
+        """Pauses the schedule: it starts no jobs until it is resumed."""
+        return await self._shell.run(topics.turn_schedule, self._topic, self._id, "pause")
+
+    async def resume(self) -> ScheduleInfo:
+        """Resumes the schedule."""
+        return await self._shell.run(topics.turn_schedule, self._topic, self._id, "resume")
+
+    async def run(self) -> AsyncJob:
+        """Starts a job of the schedule now.
+
+        The client does not repeat this request if the gateway may have received it, because a second request would start a
+        second job.
+        """
+        return AsyncJob(self._shell, (await self._shell.run(topics.run_schedule, self._topic, self._id)).id)
+
+    async def delete(self) -> None:
+        """Deletes the schedule. Its jobs continue."""
+        await self._shell.run(topics.delete_schedule, self._topic, self._id)
+
+
+class AsyncDeadLetter(TopicPart):
+    """A handle for a dead letter: a message that no worker could process."""
+
+    def __init__(self, shell: Shell, topic: str, id: str) -> None:
+        super().__init__(topic, id)
+        self._shell = shell
+
+    async def send(self) -> None:
+        """Sends the message to its topic again."""
+        await self._shell.run(topics.send_dead_letter, self._topic, self._id)
+
+    async def delete(self) -> None:
+        """Deletes the dead letter."""
+        await self._shell.run(topics.delete_dead_letter, self._topic, self._id)

@@ -1,0 +1,141 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from brrr_client._core import events, jobs, topics
+from brrr_client._core.jobs import HasId, id_of
+from brrr_client._core.settings import RETRIES, TIMEOUT, Settings
+from brrr_client._sync.handles import DeadLetter, Job, Promise, Schedule
+from brrr_client._sync.shell import Shell
+from brrr_client.documents import DeadLetterInfo, Event, JobInfo, JobState, ScheduleInfo, TopicDetails, TopicInfo
+from brrr_client.options import Input, StartOptions
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+
+class Client:
+    """A client of a gateway of brrr-host. Several threads may use one client."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = TIMEOUT,
+        retries: int = RETRIES,
+        http: httpx.Client | None = None,
+    ) -> None:
+        """Makes no request yet.
+
+        url: the address of the gateway. None: the environment variable BRRR_URL.
+        token: the token of the gateway. None: the environment variable BRRR_HTTP_TOKEN. Empty: no token.
+
+        timeout: the most seconds that an answer may take. The time for which a method waits for a job is not counted.
+        retries: how often the client repeats a request when the network or the gateway fails.
+        http: an httpx client to use, for example with a proxy or with certificates. The caller closes it.
+
+        Raises ValueError if the URL or the token can't be used.
+        """
+        self._shell = Shell(Settings.of(url, token, timeout, retries), http)
+
+    def close(self) -> None:
+        """Closes the connections. A client of httpx that the caller gave stays open."""
+        self._shell.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._shell.settings.url!r}>"
+
+    def start(self, topic: str | None, task: str, /, **arguments: Any) -> Job:
+        """Starts a job. All named arguments are arguments of the task. `start_with` takes options.
+
+        topic: the topic of the task. It may be None if only one topic of the gateway has the task.
+
+        Raises InvalidInputError if the arguments break the task's schema, NotFoundError if no worker has the task.
+        """
+        return Job(self._shell, self._shell.run(jobs.start, topic, task, arguments, {}).id)
+
+    def start_with(
+        self, topic: str | None, task: str, input: Input = None, /, **options: Unpack[StartOptions]
+    ) -> Job:
+        """Starts a job with options, for example `key`, `delay` and `timeout`. StartOptions describes all of them.
+
+        input: the arguments of the task by name, or the raw payload as bytes. All named arguments are options.
+
+        Raises the errors of `start`, and ConflictError if the key was used for another call.
+        """
+        return Job(self._shell, self._shell.run(jobs.start, topic, task, input, options).id)
+
+    def job(self, job: HasId | str) -> Job:
+        """A handle for the job with this id. This makes no request, so the job may not exist."""
+        return Job(self._shell, id_of(job))
+
+    def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        topic: str | None = None,
+        task: str | None = None,
+        page_size: int = 100,
+    ) -> Generator[JobInfo, None, None]:
+        """The jobs with this state, topic and task, newest first. A job in a list has no result and no failure.
+
+        The client requests a page when the caller needs it. page_size: the number of jobs of a page, 1 to 500.
+        """
+        return self._shell.each(jobs.listed, state, topic, task, page_size)
+
+    def events(
+        self, *, topic: str | None = None, job: HasId | str | None = None, after: str | None = None
+    ) -> Generator[Event, None, None]:
+        """The events of all jobs. They do not end. After a broken connection the client continues behind the last event.
+
+        after: the id of an event. The first event is the one after it. None: the events from now on. "0": all events that the
+        backend keeps.
+        """
+        return self._shell.each(events.of_all, topic, None if job is None else id_of(job), after)
+
+    def promise(self, job: HasId | str, name: str) -> Promise:
+        """A handle for the promise with this name of this job."""
+        return Promise(self._shell, id_of(job), name)
+
+    def topics(self) -> list[TopicInfo]:
+        """The topics of the gateway."""
+        return self._shell.run(topics.topics)
+
+    def topic(self, name: str) -> TopicDetails:
+        """A topic, with the descriptions and schemas of its tasks."""
+        return self._shell.run(topics.topic, name)
+
+    def schedules(self, topic: str) -> list[ScheduleInfo]:
+        """The schedules of a topic."""
+        return self._shell.run(topics.schedules, topic)
+
+    def schedule(self, topic: str, name: str) -> Schedule:
+        """A handle for the schedule with this name. The schedule may not exist yet."""
+        return Schedule(self._shell, topic, name)
+
+    def dead_letters(self, topic: str, *, limit: int | None = None) -> list[DeadLetterInfo]:
+        """The dead letters of a topic: messages that no worker could process.
+
+        limit: the most dead letters to return. None: the gateway decides.
+        """
+        return self._shell.run(topics.dead_letters, topic, limit)
+
+    def dead_letter(self, topic: str, id: str) -> DeadLetter:
+        """A handle for the dead letter with this id."""
+        return DeadLetter(self._shell, topic, id)

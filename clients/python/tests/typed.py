@@ -1,0 +1,39 @@
+"""The types of the client. mypy and pyright check this file. It is not run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from datetime import timedelta
+from typing import Any
+
+from brrr_client import AsyncClient, AsyncJob, Client, Event, Job, JobInfo, StartOptions
+from typing_extensions import assert_type
+
+
+def blocks(client: Client) -> None:
+    job = assert_type(client.start("demo", "fib", n=30, key=1, options=2), Job)
+    assert_type(job.result(timeout=timedelta(seconds=1)), Any)
+    assert_type(job.status(), JobInfo)
+    assert_type(job.events(), Generator[Event, None, None])
+    assert_type(job.retry(), Job)
+    assert_type(client.jobs(state="failed"), Generator[JobInfo, None, None])
+    client.promise(job, "approval").resolve({"by": "Ann"})
+    client.promise(job.status(), "approval").reject("no")
+    options: StartOptions = {"key": "order-17", "timeout": "1h"}
+    client.start_with("demo", "fib", {"n": 30}, **options)
+    client.start_with("demo", "fib", b"[]", delay=timedelta(minutes=5), scope="job", retry_backoff="fixed")
+    client.start_with("demo", "fib", timeout=b"")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.start_with("demo", "fib", retry_backoff="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.start_with("demo", "fib", keys="")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.jobs(state="done")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.schedule("demo", "x").put(cron="* * * * *")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def waits(client: AsyncClient) -> None:
+    job = assert_type(await client.start("demo", "fib", n=30), AsyncJob)
+    assert_type(await job.result(), Any)
+    assert_type(await job.cancel(), JobInfo)
+    assert_type(job.events(), AsyncGenerator[Event, None])
+    assert_type(await client.schedule("demo", "x").run(), AsyncJob)
+    async for info in client.jobs():
+        assert_type(info, JobInfo)
