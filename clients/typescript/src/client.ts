@@ -1,8 +1,8 @@
 /** The entrance: one gateway. */
 import { camel, topicDetails, type DeadLetter, type JobState, type TopicDetails, type TopicSummary } from "./documents.ts";
-import { durationText } from "./duration.ts";
+import { durationText, milliseconds } from "./duration.ts";
 import { follow, type FollowOptions, type JobEvent } from "./events.ts";
-import { Http, type ClientOptions } from "./http.ts";
+import { Http, waitSeconds, type ClientOptions } from "./http.ts";
 import { Job, knownJob, type KnownJob, type RequestOptions } from "./job.ts";
 import { stringify } from "./json.ts";
 import { checkKey, randomKey } from "./key.ts";
@@ -37,6 +37,7 @@ export class Client {
    */
   async start<Result = unknown>(topic: string | null, task: string, input?: Input, options: StartOptions = {}): Promise<KnownJob<Result>> {
     const { key, delay, at, signal } = options;
+    const wait = options.wait === undefined ? 0 : waitSeconds(milliseconds("wait", options.wait));
     const body = {
       topic: topic ?? undefined,
       task,
@@ -46,7 +47,8 @@ export class Client {
       options: optionsBody(options),
     };
     const headers = { "idempotency-key": key === undefined ? randomKey() : checkKey(key) };
-    return knownJob(this.#http, await this.#http.json({ method: "POST", path: "/jobs", headers, body: stringify("the input", body), signal }));
+    const request = { method: "POST", path: "/jobs", headers, body: stringify("the input", body), wait, signal } as const;
+    return knownJob(this.#http, await this.#http.json(request));
   }
 
   /** A job by its id, without asking for it. */

@@ -19,6 +19,14 @@ export interface ClientOptions {
   readonly requestRetries?: number | undefined;
 }
 
+/** A gateway waits at most so long with an answer. */
+const LONGEST_WAIT_S = 60;
+
+/** The whole seconds for which to ask a gateway to wait. */
+export function waitSeconds(ms: number): number {
+  return Math.min(Math.max(Math.ceil(ms / 1000), 0), LONGEST_WAIT_S);
+}
+
 /** A request. */
 export interface Request {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";

@@ -3,17 +3,17 @@ import { Limit } from "./abort.ts";
 import { milliseconds, type Duration } from "./duration.ts";
 import { camel, jobStatus, treeNode, type JobStatus, type OpenPromise, type Tree } from "./documents.ts";
 import {
-  ApiError,
   BrrrError,
   ConflictError,
   JobCancelledError,
+  type JobError,
   JobFailedError,
   JobTimedOutError,
   WaitTimeoutError,
   type Failure,
 } from "./errors.ts";
 import { follow, type FollowOptions, type JobEvent } from "./events.ts";
-import type { Answer, Http } from "./http.ts";
+import { waitSeconds, type Answer, type Http } from "./http.ts";
 import { path } from "./path.ts";
 
 export interface RequestOptions {
@@ -28,9 +28,6 @@ export interface WaitOptions extends RequestOptions {
 
 /** A job of which the gateway has told something already. */
 export type KnownJob<Result = unknown> = Job<Result> & { readonly latest: JobStatus<Result> };
-
-/** The gateway waits at most so long with an answer. */
-const LONGEST_WAIT_S = 60;
 
 /** A job. `Result` is what its task gives: it is believed, not checked. */
 export class Job<Result = unknown> {
@@ -56,20 +53,24 @@ export class Job<Result = unknown> {
   }
 
   /**
-   * Waits for the job's value: JSON (whole numbers beyond 2^53 as BigInts), or a Uint8Array if it is not JSON.
+   * Waits for the job's value: JSON (whole numbers beyond 2^53 as BigInts), or a Uint8Array if it is not JSON. Asks nobody if
+   * `latest` says how the job ended.
    *
    * Throws a JobFailedError, JobCancelledError or JobTimedOutError if the job has no result, a WaitTimeoutError if it is not
    * over in time, and a ForgottenError if its value was removed from the store.
    */
   async result({ timeout, signal }: WaitOptions = {}): Promise<Result> {
+    signal?.throwIfAborted();
     const ms = timeout === undefined ? Infinity : milliseconds("timeout", timeout);
+    const { latest } = this;
+    if (latest && "result" in latest) return latest.result as Result;
+    if (latest?.failure) throw jobError(latest, latest.failure);
     const end = performance.now() + ms;
     // With no time at all there is one question, which takes the time that it takes.
     const limit = new Limit(signal, ms === 0 ? Infinity : ms);
     try {
       for (;;) {
-        const left = Math.max(Math.ceil((end - performance.now()) / 1000), 0);
-        const answer = await this.#askForResult(Math.min(left, LONGEST_WAIT_S), limit.signal);
+        const answer = await this.#askForResult(waitSeconds(end - performance.now()), limit.signal);
         if (answer) return this.#http.valueOf(answer) as Result;
         if (performance.now() >= end) throw new WaitTimeoutError(this.id, ms);
       }
@@ -88,16 +89,10 @@ export class Job<Result = unknown> {
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;
       if (error.name === "not-over") return undefined;
-      if (error.name === "job-failed") throw await this.#failed(error, signal);
+      // The state, which the answer does not say, tells what kind of error it is.
+      if (error.name === "job-failed") throw jobError(await this.status({ signal }), error.problem["failure"] as Failure);
       throw error;
     }
-  }
-
-  async #failed({ problem }: ApiError, signal: AbortSignal): Promise<Error> {
-    const failure = problem["failure"] as Failure;
-    const { state } = await this.status({ signal });
-    const Kind = state === "cancelled" ? JobCancelledError : state === "timed-out" ? JobTimedOutError : JobFailedError;
-    return new Kind(this.id, failure);
   }
 
   /** Cancels the job. Throws a ConflictError `job-over` if it is over. */
@@ -134,6 +129,11 @@ export class Job<Result = unknown> {
   events(options: FollowOptions = {}): AsyncGenerator<JobEvent, void> {
     return follow(this.#http, { method: "GET", path: path`/jobs/${this.id}/events` }, options, true);
   }
+}
+
+function jobError({ id, state }: JobStatus, failure: Failure): JobError {
+  const Kind = state === "cancelled" ? JobCancelledError : state === "timed-out" ? JobTimedOutError : JobFailedError;
+  return new Kind(id, failure);
 }
 
 /** The job of a document of the gateway's. */

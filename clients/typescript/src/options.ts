@@ -34,6 +34,11 @@ export interface StartOptions extends JobOptions {
   readonly delay?: Duration | undefined;
   /** Starts the job at this time. */
   readonly at?: Date | undefined;
+  /**
+   * The gateway answers when the job is over, or after this time (at most a minute). `job.result()` then needs no further
+   * request.
+   */
+  readonly wait?: Duration | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

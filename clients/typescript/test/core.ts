@@ -45,6 +45,20 @@ core("starts a job and gives its result", async (client) => {
   equal(result, 55);
 });
 
+core("starts a job and waits for it in one request", async (client, place) => {
+  const asked: string[] = [];
+  const fetching = (url: string, init: RequestInit): Promise<Response> => (asked.push(url), fetch(url, init));
+  const counting = new Client(place.url, { token: place.token, fetch: fetching });
+  const job = await counting.start<number>("demo", "fib", { n: 11, salt: null }, { wait: "30s" });
+  equal(await job.result(), 89);
+  const failed = await counting.start("demo", "fails", { message: "at once" }, { wait: "30s" });
+  equal((await rejects(failed.result(), JobFailedError)).message.includes("at once"), true);
+  equal(asked, [`${place.url}/v1/jobs`, `${place.url}/v1/jobs`]);
+  const slow = await client.start("demo", "asks", { name: "never", limit: 0 }, { wait: "1s" });
+  equal(slow.latest.state, "running");
+  await slow.cancel();
+});
+
 core("a job's status", async (client) => {
   const before = Date.now();
   const job = await client.start("demo", "hello", { greetee: "Ann" });

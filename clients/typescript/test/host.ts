@@ -30,26 +30,26 @@ export class Host {
   }
 
   /** Starts a worker of the conformance guest on the topic `demo`. */
-  static async start(flags: readonly string[] = []): Promise<Host> {
-    const host = await Host.prepare(flags);
+  static async start(flags: readonly string[] = [], options?: { readonly token: boolean }): Promise<Host> {
+    const host = await Host.prepare(flags, options);
     await host.run();
     return host;
   }
 
   /** The folder alone: for what is to be there before the worker. */
-  static async prepare(flags: readonly string[] = []): Promise<Host> {
+  static async prepare(flags: readonly string[] = [], { token } = { token: true }): Promise<Host> {
     for (const [path, how] of [[BINARY, "BRRR_HOST_BIN"], [COMPONENT, "BRRR_CONFORMANCE_WASM"]] as const) {
       if (!existsSync(path)) throw new Error(`${path} is not there: build it, or name another one by ${how}`);
     }
     const folder = await mkdtemp(join(tmpdir(), "brrr-client-"));
-    const host = new Host(folder, flags);
+    const host = new Host(folder, token ? ["--http-token-file", "token", ...flags] : flags);
     await writeFile(join(folder, "token"), host.token, { mode: 0o600 });
     return host;
   }
 
   /** Starts the worker, at `address` or a free port, and waits for its address. */
   async run(address = "127.0.0.1:0"): Promise<void> {
-    const args = ["run", "--topic", "demo", "--http", address, "--http-token-file", "token", ...this.#flags, COMPONENT];
+    const args = ["run", "--topic", "demo", "--http", address, ...this.#flags, COMPONENT];
     const child = spawn(BINARY, args, { cwd: this.folder, env: ENV, stdio: ["ignore", "ignore", "pipe"] });
     this.#process = child;
     this.#stderr = "";
