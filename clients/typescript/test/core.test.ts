@@ -9,7 +9,7 @@ let places: Places;
 before(async () => {
   places = await Places.start();
 });
-after(() => places.stop());
+after(() => places?.stop());
 
 for (const { name, run } of cases) test(name, { timeout: 60_000 }, () => run(places.place));
 

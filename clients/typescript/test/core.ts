@@ -312,9 +312,8 @@ core("what the gateway refuses", async (client, place) => {
   equal((await rejects(client.start("demo", "no_such_task"), NotFoundError)).name, "no-such-task");
   equal((await rejects(client.start("nowhere", "fib", { n: 1 }), NotFoundError)).name, "no-such-topic");
   const job = client.job("0".repeat(32));
-  for (const ask of [job.status(), job.result(), job.cancel(), job.retry(), job.tree(), job.promises(), all(job.events())]) {
-    equal((await rejects(ask, NotFoundError)).name, "no-such-job");
-  }
+  const asks = [() => job.status(), () => job.result(), () => job.cancel(), () => job.retry(), () => job.tree(), () => job.promises(), () => all(job.events())];
+  for (const ask of asks) equal((await rejects<NotFoundError>(ask(), NotFoundError)).name, "no-such-job");
   const error = await rejects(client.start("demo", "described", { text: 5, times: 1 }), InvalidInputError);
   equal([error.status, error.name, error.errors[0]?.pointer], [422, "invalid-input", "/text"]);
   ok(error.detail !== "" && error.errors[0]?.message, "what is wrong");

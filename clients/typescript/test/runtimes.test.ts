@@ -21,7 +21,7 @@ before(async () => {
   places = await Places.start();
   await writeFile(IMPORTS, JSON.stringify({ imports: { "brrr-client": "../dist/index.js" } }));
 });
-after(() => places.stop());
+after(() => places?.stop());
 
 const RUNTIMES = [
   { name: "Deno", scope: "@deno", binary: "deno", flags: ["run", "--no-config", "--no-lock", `--import-map=${IMPORTS}`, "--allow-net=127.0.0.1"] },
