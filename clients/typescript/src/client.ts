@@ -1,15 +1,15 @@
 /** The entrance: one gateway. */
-import { camel, topicDetails, type DeadLetter, type JobState, type TopicDetails, type TopicSummary } from "./documents.ts";
-import { durationText, milliseconds } from "./duration.ts";
-import { follow, type FollowOptions, type JobEvent } from "./events.ts";
-import { Http, waitSeconds, type ClientOptions } from "./http.ts";
-import { Job, knownJob, type KnownJob, type RequestOptions } from "./job.ts";
-import { stringify } from "./json.ts";
-import { checkKey, randomKey } from "./key.ts";
-import { inputBody, optionsBody, type Input, type StartOptions } from "./options.ts";
-import { path } from "./path.ts";
-import { JobPromise } from "./promise.ts";
-import { Schedule, type ScheduleStatus } from "./schedule.ts";
+import { camel, topicDetails, type DeadLetter, type JobState, type TopicDetails, type TopicSummary } from "./documents.js";
+import { durationText, milliseconds } from "./duration.js";
+import { follow, type FollowOptions, type JobEvent } from "./events.js";
+import { Http, waitSeconds, type ClientOptions } from "./http.js";
+import { Job, knownJob, type KnownJob, type RequestOptions } from "./job.js";
+import { stringify } from "./json.js";
+import { checkKey, randomKey } from "./key.js";
+import { inputBody, optionsBody, type Input, type StartOptions } from "./options.js";
+import { path } from "./path.js";
+import { JobPromise } from "./promise.js";
+import { Schedule, type ScheduleStatus } from "./schedule.js";
 
 /** Which jobs to list. */
 export interface JobFilter extends RequestOptions {

@@ -1,6 +1,6 @@
 /** What the gateway says, with the names and types of JavaScript: camelCase keys, Dates, bytes. */
-import { fromBase64 } from "./base64.ts";
-import type { Failure } from "./errors.ts";
+import { fromBase64 } from "./base64.js";
+import type { Failure } from "./errors.js";
 
 export type JobState = "scheduled" | "running" | "completed" | "failed" | "cancelled" | "timed-out";
 

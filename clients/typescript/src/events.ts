@@ -1,11 +1,11 @@
 /** Follows events, over as many connections as it takes. */
-import { Limit, sleep } from "./abort.ts";
-import { pause } from "./backoff.ts";
-import { camel, type JobState } from "./documents.ts";
-import { ApiError, ConnectionError, type Failure } from "./errors.ts";
-import { mayTryAgain, type Http, type Request } from "./http.ts";
-import { parse } from "./json.ts";
-import { EventParser, type ServerSentEvent } from "./sse.ts";
+import { Limit, sleep } from "./abort.js";
+import { pause } from "./backoff.js";
+import { camel, type JobState } from "./documents.js";
+import { ApiError, ConnectionError, type Failure } from "./errors.js";
+import { mayTryAgain, type Http, type Request } from "./http.js";
+import { parse } from "./json.js";
+import { EventParser, type ServerSentEvent } from "./sse.js";
 
 export type EventState =
   | "unscheduled"

@@ -1,9 +1,9 @@
 /** Requests to one gateway: the address, the token, and further tries. */
-import { Limit, sleep } from "./abort.ts";
-import { askedPause, pause } from "./backoff.ts";
-import { ApiError, apiError, BrrrError, ConnectionError, type Problem } from "./errors.ts";
-import { milliseconds, type Duration } from "./duration.ts";
-import { parse } from "./json.ts";
+import { Limit, sleep } from "./abort.js";
+import { askedPause, pause } from "./backoff.js";
+import { ApiError, apiError, BrrrError, ConnectionError, type Problem } from "./errors.js";
+import { milliseconds, type Duration } from "./duration.js";
+import { parse } from "./json.js";
 
 /** What the client needs of `fetch`. The global one is one of these. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -103,7 +103,7 @@ export class Http {
   }
 
   /** The value that an answer holds: JSON or bytes. */
-  valueOf(answer: Answer): unknown {
+  value(answer: Answer): unknown {
     return isOf(answer.headers, "application/octet-stream") ? answer.bytes : this.jsonOf(answer);
   }
 

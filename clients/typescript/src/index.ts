@@ -6,14 +6,14 @@
  *     const job = await client.start<number>("demo", "fib", { n: 30 });
  *     console.log(await job.result({ timeout: "30s" }));
  */
-export { Client, type JobFilter } from "./client.ts";
-export { type ClientOptions, type Fetch } from "./http.ts";
-export { Job, type KnownJob, type RequestOptions, type WaitOptions } from "./job.ts";
-export { JobPromise } from "./promise.ts";
-export { Schedule, type Overlap, type ScheduleSpec, type ScheduleStatus } from "./schedule.ts";
-export { type Input, type JobOptions, type StartOptions } from "./options.ts";
-export { type Duration } from "./duration.ts";
-export { type EventState, type FollowOptions, type JobEvent } from "./events.ts";
+export { Client, type JobFilter } from "./client.js";
+export { type ClientOptions, type Fetch } from "./http.js";
+export { Job, type KnownJob, type RequestOptions, type WaitOptions } from "./job.js";
+export { JobPromise } from "./promise.js";
+export { Schedule, type Overlap, type ScheduleSpec, type ScheduleStatus } from "./schedule.js";
+export { type Input, type JobOptions, type StartOptions } from "./options.js";
+export { type Duration } from "./duration.js";
+export { type EventState, type FollowOptions, type JobEvent } from "./events.js";
 export type {
   DeadLetter,
   JobState,
@@ -24,7 +24,7 @@ export type {
   TopicSummary,
   Tree,
   TreeNode,
-} from "./documents.ts";
+} from "./documents.js";
 export {
   ApiError,
   BrrrError,
@@ -43,4 +43,4 @@ export {
   type Failure,
   type InputError,
   type Problem,
-} from "./errors.ts";
+} from "./errors.js";

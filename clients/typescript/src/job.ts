@@ -1,7 +1,7 @@
 /** One job: its state, its result, its events, and what can be done to it. */
-import { Limit } from "./abort.ts";
-import { milliseconds, type Duration } from "./duration.ts";
-import { camel, jobStatus, treeNode, type JobStatus, type OpenPromise, type Tree } from "./documents.ts";
+import { Limit } from "./abort.js";
+import { milliseconds, type Duration } from "./duration.js";
+import { camel, jobStatus, treeNode, type JobStatus, type OpenPromise, type Tree } from "./documents.js";
 import {
   BrrrError,
   ConflictError,
@@ -11,10 +11,10 @@ import {
   JobTimedOutError,
   WaitTimeoutError,
   type Failure,
-} from "./errors.ts";
-import { follow, type FollowOptions, type JobEvent } from "./events.ts";
-import { waitSeconds, type Answer, type Http } from "./http.ts";
-import { path } from "./path.ts";
+} from "./errors.js";
+import { follow, type FollowOptions, type JobEvent } from "./events.js";
+import { waitSeconds, type Answer, type Http } from "./http.js";
+import { path } from "./path.js";
 
 export interface RequestOptions {
   /** Ends the request, and the wait for it, with the signal's reason. It ends nothing that the gateway has begun. */
@@ -71,7 +71,7 @@ export class Job<Result = unknown> {
     try {
       for (;;) {
         const answer = await this.#askForResult(waitSeconds(end - performance.now()), limit.signal);
-        if (answer) return this.#http.valueOf(answer) as Result;
+        if (answer) return this.#http.value(answer) as Result;
         if (performance.now() >= end) throw new WaitTimeoutError(this.id, ms);
       }
     } catch (error) {

@@ -4,7 +4,7 @@
  *
  * It works on the text, as not all engines give a reviver the digits of a number (`context.source`; Node 20 does not).
  */
-import { randomKey } from "./key.ts";
+import { randomKey } from "./key.js";
 
 /** A text or a number. A text is matched whole, so that digits in it are not taken for a number. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;

@@ -1,6 +1,6 @@
 /** Options of a job, and the body that they become. */
-import { toBase64 } from "./base64.ts";
-import { durationText, type Duration } from "./duration.ts";
+import { toBase64 } from "./base64.js";
+import { durationText, type Duration } from "./duration.js";
 
 /** How a job is run. What is not given is the choice of the task or the worker. */
 export interface JobOptions {

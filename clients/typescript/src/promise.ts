@@ -1,8 +1,8 @@
 /** A promise of a job, which is answered from outside. */
-import type { Http } from "./http.ts";
-import type { RequestOptions } from "./job.ts";
-import { stringify } from "./json.ts";
-import { path } from "./path.ts";
+import type { Http } from "./http.js";
+import type { RequestOptions } from "./job.js";
+import { stringify } from "./json.js";
+import { path } from "./path.js";
 
 export class JobPromise {
   readonly job: string;

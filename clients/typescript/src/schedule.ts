@@ -1,11 +1,11 @@
 /** Schedules: jobs that start by the clock. */
-import { camel } from "./documents.ts";
-import { durationText, type Duration } from "./duration.ts";
-import type { Http, Request } from "./http.ts";
-import { knownJob, type KnownJob, type RequestOptions } from "./job.ts";
-import { stringify } from "./json.ts";
-import { inputBody, optionsBody, type Input, type JobOptions } from "./options.ts";
-import { path } from "./path.ts";
+import { camel } from "./documents.js";
+import { durationText, type Duration } from "./duration.js";
+import type { Http, Request } from "./http.js";
+import { knownJob, type KnownJob, type RequestOptions } from "./job.js";
+import { stringify } from "./json.js";
+import { inputBody, optionsBody, type Input, type JobOptions } from "./options.js";
+import { path } from "./path.js";
 
 /** What a job does that starts while the one before is still running. */
 export type Overlap = "allow" | "skip" | "cancel-previous";

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { HERE } from "./host.ts";
+import { ENV, runtimes } from "./runtimes.ts";
 
 const run = promisify(execFile);
 const TSC = join(HERE, "node_modules/typescript/bin/tsc");
@@ -32,11 +33,17 @@ test("the package holds the built client, its types and the README, and needs no
   assert.ok(built.every((name) => /\.(js|d\.ts)$/.test(name)), built.join(" "));
 });
 
-test("it is imported by its name", async () => {
-  const program = 'import { Client, JobFailedError } from "brrr-client"; console.log(typeof Client, new JobFailedError("a", {}).name)';
-  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program], { cwd: folder });
-  assert.equal(stdout, "function JobFailedError\n");
-});
+const [DENO, BUN] = await runtimes();
+const NODE_ITSELF = { name: "Node", program: process.execPath, run: [], skip: false } as const;
+
+for (const { name, program, run: flags, skip } of [NODE_ITSELF, DENO, BUN].flatMap((runtime) => runtime ?? [])) {
+  test(`${name} imports it by its name`, { skip }, async () => {
+    const code = 'import { Client, JobFailedError } from "brrr-client"; console.log(typeof Client, new JobFailedError("a", {}).name)';
+    await writeFile(join(folder, "main.mjs"), code);
+    const { stdout } = await run(program, [...flags.filter((flag) => flag !== "--no-config"), "main.mjs"], { cwd: folder, env: ENV });
+    assert.equal(stdout, "function JobFailedError\n");
+  });
+}
 
 const USER = `
 import { Client, JobFailedError, type Duration, type Job, type JobEvent, type KnownJob } from "brrr-client";
@@ -73,10 +80,10 @@ await client.start("demo", "fib", input, { retries: 3 });
 `;
 
 const BASE = { strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true, skipLibCheck: false, target: "es2022" };
-const NODE = { ...BASE, module: "nodenext", lib: ["es2022"], types: ["node"] };
+const PROGRAM = { ...BASE, module: "nodenext", lib: ["es2022"], types: ["node"] };
 const BROWSER = { ...BASE, module: "esnext", moduleResolution: "bundler", lib: ["es2022", "dom"], types: [] };
 
-for (const [name, compilerOptions] of Object.entries({ "a program of Node": NODE, "a bundled page": BROWSER })) {
+for (const [name, compilerOptions] of Object.entries({ "a program of Node": PROGRAM, "a bundled page": BROWSER })) {
   test(`the types, strictly, in ${name}`, { timeout: 120_000 }, async () => {
     const project = await mkdtemp(join(folder, "project-"));
     await mkdir(join(folder, "node_modules/@types"), { recursive: true });
@@ -89,3 +96,8 @@ for (const [name, compilerOptions] of Object.entries({ "a program of Node": NODE
     assert.equal(stdout, "");
   });
 }
+
+test("the types in Deno", { skip: DENO?.skip ?? true, timeout: 120_000 }, async () => {
+  await writeFile(join(folder, "user.ts"), USER);
+  await run(DENO?.program ?? "", ["check", "user.ts"], { cwd: folder, env: ENV }).catch((error: { stderr: string }) => assert.equal(error.stderr, ""));
+});
