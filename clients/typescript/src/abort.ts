@@ -37,11 +37,14 @@ export class Limit {
   readonly #abort = (): void => this.abort(this.#outer?.reason);
 
   #arm(end: number): void {
-    this.#timer = setTimeout(() => {
-      if (performance.now() < end) return this.#arm(end);
-      this.timedOut = true;
-      this.abort(new DOMException("the time is over", "TimeoutError"));
-    }, Math.min(Math.max(end - performance.now(), 0), LONGEST_TIMER));
+    this.#timer = setTimeout(
+      () => {
+        if (performance.now() < end) return this.#arm(end);
+        this.timedOut = true;
+        this.abort(new DOMException("the time is over", "TimeoutError"));
+      },
+      Math.min(Math.max(end - performance.now(), 0), LONGEST_TIMER),
+    );
   }
 }
 
@@ -52,10 +55,13 @@ export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void
       clearTimeout(timer);
       reject(signal?.reason as Error);
     };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", ended);
-      resolve();
-    }, Math.min(ms, LONGEST_TIMER));
+    const timer = setTimeout(
+      () => {
+        signal?.removeEventListener("abort", ended);
+        resolve();
+      },
+      Math.min(ms, LONGEST_TIMER),
+    );
     if (signal?.aborted) ended();
     else signal?.addEventListener("abort", ended, { once: true });
   });

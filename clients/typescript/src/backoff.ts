@@ -5,7 +5,7 @@ const LONGEST_MS = 5_000;
 /** The longest pause that a gateway may ask for. */
 const LONGEST_ASKED_MS = 60_000;
 
-/** The pause before the n-th further try (from 0): each up to twice the one before, half of it random, so that clients spread out. */
+/** The pause before the n-th further try, from 0 on: up to twice the one before. Half of it is random, so that clients spread out. */
 export function pause(n: number): number {
   const full = Math.min(FIRST_MS * 2 ** n, LONGEST_MS);
   return full / 2 + (Math.random() * full) / 2;

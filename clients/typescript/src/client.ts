@@ -35,7 +35,12 @@ export class Client {
    *
    * Throws a NotFoundError (`no-such-task`, `no-such-topic`), an InvalidInputError, a ConflictError `key-reused`.
    */
-  async start<Result = unknown>(topic: string | null, task: string, input?: Input, options: StartOptions = {}): Promise<KnownJob<Result>> {
+  async start<Result = unknown>(
+    topic: string | null,
+    task: string,
+    input?: Input,
+    options: StartOptions = {},
+  ): Promise<KnownJob<Result>> {
     const { key, delay, at, signal } = options;
     const wait = options.wait === undefined ? 0 : waitSeconds(milliseconds("wait", options.wait));
     const body = {
@@ -100,7 +105,10 @@ export class Client {
   }
 
   /** The messages of a topic that no worker could take. */
-  async deadLetters(topic: string, { limit, signal }: RequestOptions & { readonly limit?: number | undefined } = {}): Promise<readonly DeadLetter[]> {
+  async deadLetters(
+    topic: string,
+    { limit, signal }: RequestOptions & { readonly limit?: number | undefined } = {},
+  ): Promise<readonly DeadLetter[]> {
     const request = { method: "GET", path: path`/topics/${topic}/dead-letters`, query: { limit }, signal } as const;
     const { dead_letters: letters } = await this.#http.json(request);
     return (letters as unknown[]).map((letter) => camel<DeadLetter>(letter));
@@ -114,6 +122,11 @@ export class Client {
 
   /** Removes a dead letter. */
   async deleteDeadLetter(topic: string, id: string, { signal }: RequestOptions = {}): Promise<void> {
-    await this.#http.send({ method: "DELETE", path: path`/topics/${topic}/dead-letters/${id}`, signal, doneIf: "no-such-dead-letter" });
+    await this.#http.send({
+      method: "DELETE",
+      path: path`/topics/${topic}/dead-letters/${id}`,
+      signal,
+      doneIf: "no-such-dead-letter",
+    });
   }
 }

@@ -85,7 +85,7 @@ export function apiError(status: number, problem: Problem | undefined, retryAfte
 
 /** Why a job or a call has no result. */
 export interface Failure {
-  /** `error`, `permanent`, `trap`, `timeout`, `limit`, `cancelled`, `unknown-task`, `conflict`, `rejected`, …, or one of the user's own. */
+  /** `error`, `permanent`, `trap`, `timeout`, `limit`, `cancelled`, `unknown-task`, `conflict`, `rejected`, …, or the user's own. */
   readonly kind: string;
   /** The task that failed first, perhaps far below the job's own. */
   readonly task: string | null;

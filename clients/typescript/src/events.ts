@@ -8,15 +8,7 @@ import { parse } from "./json.js";
 import { EventParser, type ServerSentEvent } from "./sse.js";
 
 export type EventState =
-  | "unscheduled"
-  | "scheduled"
-  | "ready"
-  | "running"
-  | "deferred"
-  | "completed"
-  | "failed"
-  | "cancelled"
-  | "timed-out";
+  "unscheduled" | "scheduled" | "ready" | "running" | "deferred" | "completed" | "failed" | "cancelled" | "timed-out";
 
 /** A call or a job has changed its state. */
 export interface JobEvent {

@@ -41,7 +41,7 @@ export interface Request {
   readonly signal?: AbortSignal | undefined;
   /** Not sent again after a failure that leaves open whether it was done. */
   readonly once?: boolean;
-  /** The problem that a further try meets if an earlier one was done and its answer lost. It is no error then: the answer is empty. */
+  /** The problem that a further try meets if an earlier one was done and its answer lost. Then it is no error, but an empty answer. */
   readonly doneIf?: string;
 }
 
@@ -75,13 +75,14 @@ export class Http {
     }
   }
 
-  /** Sends a request, again where that may help, and reads the whole answer. Throws an ApiError for an answer that is an error. */
+  /** Sends a request, again where that may help, and reads the whole answer. Throws an ApiError for one that is an error. */
   async send(request: Request): Promise<Answer> {
     let maybeDone = false;
     for (let tries = 0; ; tries++) {
       const { response, bytes, failure } = await this.#try(request);
       if (response?.ok && bytes) return { headers: response.headers, bytes };
-      const error = response && bytes ? errorOf(response, bytes) : new ConnectionError(`no answer from ${this.#base}`, { cause: failure });
+      const error =
+        response && bytes ? errorOf(response, bytes) : new ConnectionError(`no answer from ${this.#base}`, { cause: failure });
       if (response && maybeDone && error.name === request.doneIf) return { headers: response.headers, bytes: new Uint8Array() };
       const done = !(response && NOT_DONE.includes(response.status));
       if (!mayTryAgain(error) || tries >= this.retries || (request.once && done)) throw error;
@@ -108,10 +109,12 @@ export class Http {
   }
 
   #foreign(headers: Headers): Error {
-    return new BrrrError(`${this.#base} answers with ${headers.get("content-type") ?? "nothing"}: is it the address of a gateway?`);
+    return new BrrrError(
+      `${this.#base} answers with ${headers.get("content-type") ?? "nothing"}: is it the address of a gateway?`,
+    );
   }
 
-  /** One try. Gives the answer with its body, or why there is none. Throws the signal's reason, and what no further try would help. */
+  /** One try. Gives the answer with its body, or why there is none. Throws the signal's reason, and what a further try can't help. */
   async #try(request: Request): Promise<{ response?: Response; bytes?: Uint8Array; failure?: unknown }> {
     const limit = new Limit(request.signal, this.#timeoutMs + (request.wait ?? 0) * 1000);
     try {
@@ -199,6 +202,8 @@ function refuseRedirect(response: Response): void {
 }
 
 function errorOf(response: Response, bytes: Uint8Array): ApiError {
-  const problem = isOf(response.headers, "application/problem+json") ? (parse(new TextDecoder().decode(bytes)) as Problem) : undefined;
+  const problem = isOf(response.headers, "application/problem+json")
+    ? (parse(new TextDecoder().decode(bytes)) as Problem)
+    : undefined;
   return apiError(response.status, problem, askedPause(response.headers));
 }

@@ -1,5 +1,5 @@
 /** One job: its state, its result, its events, and what can be done to it. */
-import { Limit } from "./abort.js";
+import { Limit, sleep } from "./abort.js";
 import { milliseconds, type Duration } from "./duration.js";
 import { camel, jobStatus, treeNode, type JobStatus, type OpenPromise, type Tree } from "./documents.js";
 import {
@@ -28,6 +28,9 @@ export interface WaitOptions extends RequestOptions {
 
 /** A job of which the gateway has told something already. */
 export type KnownJob<Result = unknown> = Job<Result> & { readonly latest: JobStatus<Result> };
+
+/** Who answers sooner than that did not wait: perhaps a proxy has dropped the header `prefer`. */
+const LEAST_WAIT_MS = 500;
 
 /** A job. `Result` is what its task gives: it is believed, not checked. */
 export class Job<Result = unknown> {
@@ -70,9 +73,11 @@ export class Job<Result = unknown> {
     const limit = new Limit(signal, ms === 0 ? Infinity : ms);
     try {
       for (;;) {
-        const answer = await this.#askForResult(waitSeconds(end - performance.now()), limit.signal);
+        const asked = performance.now();
+        const answer = await this.#askForResult(waitSeconds(end - asked), limit.signal);
         if (answer) return this.#http.value(answer) as Result;
         if (performance.now() >= end) throw new WaitTimeoutError(this.id, ms);
+        await sleep(asked + LEAST_WAIT_MS - performance.now(), limit.signal);
       }
     } catch (error) {
       if (limit.timedOut && !signal?.aborted && !(error instanceof BrrrError)) throw new WaitTimeoutError(this.id, ms);
@@ -107,12 +112,17 @@ export class Job<Result = unknown> {
 
   /** Starts the job's call again, as a new job. Throws a ConflictError `job-alive` if the job is not over. */
   async retry({ signal }: RequestOptions = {}): Promise<KnownJob<Result>> {
-    return knownJob(this.#http, await this.#http.json({ method: "POST", path: path`/jobs/${this.id}/retry`, signal, once: true }));
+    return knownJob(
+      this.#http,
+      await this.#http.json({ method: "POST", path: path`/jobs/${this.id}/retry`, signal, once: true }),
+    );
   }
 
   /** The job's calls, from its own down to so many levels below (50 if not given). */
   async tree({ depth, signal }: RequestOptions & { readonly depth?: number | undefined } = {}): Promise<Tree> {
-    const tree = camel<Tree>(await this.#http.json({ method: "GET", path: path`/jobs/${this.id}/tree`, query: { depth }, signal }));
+    const tree = camel<Tree>(
+      await this.#http.json({ method: "GET", path: path`/jobs/${this.id}/tree`, query: { depth }, signal }),
+    );
     return { ...tree, tree: treeNode(tree.tree) };
   }
 

@@ -57,7 +57,8 @@ export function inputBody(input: Input | undefined): Record<string, unknown> {
 
 /** The member `options`, as the gateway names them. Those that are `undefined` are left out. */
 export function optionsBody(options: JobOptions): Record<string, unknown> {
-  const text = (name: keyof JobOptions, value: Duration | undefined) => (value === undefined ? undefined : durationText(name, value));
+  const text = (name: keyof JobOptions, value: Duration | undefined) =>
+    value === undefined ? undefined : durationText(name, value);
   const { scope } = options;
   return {
     timeout: text("timeout", options.timeout),

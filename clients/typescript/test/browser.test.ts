@@ -84,7 +84,14 @@ test("Chromium, a page of an origin that is not allowed", { skip, timeout: 60_00
     const { Client } = (globalThis as unknown as { client: typeof import("brrr-client") }).client;
     const client = new Client(url, { token, requestRetries: 0 });
     const asked = [client.topics(), client.start("demo", "leaf", { i: 123456789 }), client.events().next()];
-    return Promise.all(asked.map((answer) => answer.then(() => "answered", (error: Error) => error.name)));
+    return Promise.all(
+      asked.map((answer) =>
+        answer.then(
+          () => "answered",
+          (error: Error) => error.name,
+        ),
+      ),
+    );
   };
   assert.deepEqual(await page.evaluate(ask, places.place), ["ConnectionError", "ConnectionError", "ConnectionError"]);
   // Nothing was started.

@@ -65,7 +65,10 @@ core("a job's status", async (client) => {
   equal(job.latest.id, job.id);
   await job.result({ timeout: "30s" });
   const status = await job.status();
-  equal([status.id, status.state, status.topic, status.task, status.result], [job.id, "completed", "demo", "hello", "Hello, Ann!"]);
+  equal(
+    [status.id, status.state, status.topic, status.task, status.result],
+    [job.id, "completed", "demo", "hello", "Hello, Ann!"],
+  );
   ok(status.created instanceof Date && Math.abs(status.created.getTime() - before) < 60_000, "created");
   ok(status.ended instanceof Date && status.ended >= status.created, "ended");
   equal([status.starts, status.deadline, status.retryOf], [null, null, null]);
@@ -81,10 +84,15 @@ core("the topic can be left out", async (client) => {
 
 core("all options", async (client) => {
   const deadline = new Date(Date.now() + 3_600_000);
-  const job = await client.start("demo", "asks", { name: "never", limit: 0 }, {
-    ...{ timeout: "1h 30m", deadline, maxMessages: 1000, scope: "job", label: "all options" },
-    ...{ taskTimeout: { ms: 30_000 }, maxRetries: 3, retryDelay: "1.5s", retryBackoff: "exponential" },
-  });
+  const job = await client.start(
+    "demo",
+    "asks",
+    { name: "never", limit: 0 },
+    {
+      ...{ timeout: "1h 30m", deadline, maxMessages: 1000, scope: "job", label: "all options" },
+      ...{ taskTimeout: { ms: 30_000 }, maxRetries: 3, retryDelay: "1.5s", retryBackoff: "exponential" },
+    },
+  );
   equal((await job.status()).deadline, deadline);
   await job.cancel();
 });
@@ -105,7 +113,10 @@ core("a start whose first answer is lost starts one job", async (client, place) 
   const job = await through.start<number>("demo", "leaf", { i });
   equal(await job.result({ timeout: "30s" }), i);
   const jobs = await all(client.jobs({ topic: "demo", task: "leaf" }));
-  equal(jobs.filter(({ latest }) => latest.call === job.latest.call).map(({ id }) => id), [job.id]);
+  equal(
+    jobs.filter(({ latest }) => latest.call === job.latest.call).map(({ id }) => id),
+    [job.id],
+  );
 });
 
 core("a delayed start, by a duration and by a time", async (client) => {
@@ -199,14 +210,20 @@ core("a job's tree", async (client) => {
   await job.result({ timeout: "30s" });
   const { tree, cut } = await job.tree();
   equal([tree.task, tree.state, cut], ["fan_out", "completed", false]);
-  equal(tree.children.map((child) => child.task), ["leaf", "leaf", "leaf"]);
+  equal(
+    tree.children.map((child) => child.task),
+    ["leaf", "leaf", "leaf"],
+  );
   equal((await job.tree({ depth: 1 })).tree.task, "fan_out");
 });
 
 core("a job's events, up to its end", async (client) => {
   const job = await client.start("demo", "fan_out", { n: 4 }, { label: "four", scope: "job" });
   const events = await all(job.events());
-  ok(events.every((event) => event.job === job.id && event.at instanceof Date), "all are the job's");
+  ok(
+    events.every((event) => event.job === job.id && event.at instanceof Date),
+    "all are the job's",
+  );
   const last = events.at(-1);
   equal([last?.subject, last?.to], ["job", "completed"]);
   equal(new Set(events.map((event) => event.id)).size, events.length);
@@ -264,7 +281,15 @@ core("topics and their tasks", async (client) => {
 
 core("a schedule", async (client) => {
   const schedule = client.schedule("demo", `nightly-${crypto.getRandomValues(new Uint32Array(1))[0]}`);
-  const spec = { cron: "0 3 * * *", tz: "Europe/Berlin", task: "leaf", input: { i: 5 }, overlap: "skip", catchUp: "1h", timeout: "1m" } as const;
+  const spec = {
+    cron: "0 3 * * *",
+    tz: "Europe/Berlin",
+    task: "leaf",
+    input: { i: 5 },
+    overlap: "skip",
+    catchUp: "1h",
+    timeout: "1m",
+  } as const;
   const made = await schedule.put(spec);
   equal([made.name, made.topic, made.task, made.cron, made.tz], [schedule.name, "demo", "leaf", spec.cron, spec.tz]);
   equal([made.overlap, made.paused, made.last, made.lastJob], ["skip", false, null, null]);
@@ -274,7 +299,10 @@ core("a schedule", async (client) => {
   equal((await schedule.pause()).paused, true);
   equal((await schedule.resume()).paused, false);
   equal((await schedule.get()).name, schedule.name);
-  ok((await client.schedules("demo")).some(({ name }) => name === schedule.name), "the list");
+  ok(
+    (await client.schedules("demo")).some(({ name }) => name === schedule.name),
+    "the list",
+  );
   const job = await schedule.run<number>();
   equal(await job.result({ timeout: "30s" }), 5);
   await schedule.delete();
@@ -299,7 +327,7 @@ core("bytes in and out", async (client) => {
 });
 
 core("whole numbers of any size", async (client) => {
-  const text = "[9007199254740991, 9007199254740993, -123456789012345678901234567890, 1.5, \"9007199254740993\"]";
+  const text = '[9007199254740991, 9007199254740993, -123456789012345678901234567890, 1.5, "9007199254740993"]';
   const job = await client.start<unknown[]>("demo", "echo", new TextEncoder().encode(text));
   const expected = [9007199254740991, 9007199254740993n, -123456789012345678901234567890n, 1.5, "9007199254740993"];
   equal(await job.result({ timeout: "30s" }), expected);
@@ -312,7 +340,15 @@ core("what the gateway refuses", async (client, place) => {
   equal((await rejects(client.start("demo", "no_such_task"), NotFoundError)).name, "no-such-task");
   equal((await rejects(client.start("nowhere", "fib", { n: 1 }), NotFoundError)).name, "no-such-topic");
   const job = client.job("0".repeat(32));
-  const asks = [() => job.status(), () => job.result(), () => job.cancel(), () => job.retry(), () => job.tree(), () => job.promises(), () => all(job.events())];
+  const asks = [
+    () => job.status(),
+    () => job.result(),
+    () => job.cancel(),
+    () => job.retry(),
+    () => job.tree(),
+    () => job.promises(),
+    () => all(job.events()),
+  ];
   for (const ask of asks) equal((await rejects<NotFoundError>(ask(), NotFoundError)).name, "no-such-job");
   const error = await rejects(client.start("demo", "described", { text: 5, times: 1 }), InvalidInputError);
   equal([error.status, error.name, error.errors[0]?.pointer], [422, "invalid-input", "/text"]);
@@ -336,5 +372,8 @@ core("a signal ends a wait", async (client) => {
 /** Until the job waits for a promise. */
 async function waits(client: Client, id: string): Promise<void> {
   for await (const event of client.job(id).events()) if (event.to === "deferred") break;
-  equal((await client.job(id).promises()).map(({ name }) => name), ["approval"]);
+  equal(
+    (await client.job(id).promises()).map(({ name }) => name),
+    ["approval"],
+  );
 }

@@ -46,7 +46,10 @@ test("a start while the gateway is away", { timeout: 120_000 }, async (context) 
   await host.run(address);
   const job = await starting;
   assert.equal(await job.result({ timeout: "30s" }), 3);
-  assert.deepEqual((await all(client.jobs())).map(({ id }) => id), [job.id]);
+  assert.deepEqual(
+    (await all(client.jobs())).map(({ id }) => id),
+    [job.id],
+  );
 });
 
 test("a result that was removed from the store", { timeout: 60_000 }, async (context) => {
@@ -54,7 +57,10 @@ test("a result that was removed from the store", { timeout: 60_000 }, async (con
   const job = await client.start<number>("demo", "fib", { n: 3 });
   assert.equal(await job.result({ timeout: "30s" }), 2);
   await host.command("forget", "--topic", "demo", "fib", '{"n": 3}');
-  await assert.rejects(job.result(), (error) => error instanceof ForgottenError && error.name === "forgotten" && error.status === 410);
+  await assert.rejects(
+    job.result(),
+    (error) => error instanceof ForgottenError && error.name === "forgotten" && error.status === 410,
+  );
   const status = await job.status();
   assert.deepEqual([status.state, status.forgotten, "result" in status], ["completed", true, false]);
 });
@@ -68,7 +74,8 @@ test("dead letters are shown, sent again and removed", { timeout: 60_000 }, asyn
     ids.push((JSON.parse(out) as { job: string }).job);
   }
   // Nothing that a client does makes a dead letter. Damaged records do.
-  const damage = "import sqlite3; c = sqlite3.connect('.brrr/state.db'); c.execute(\"UPDATE record SET value = x'00' WHERE kind = 'job'\"); c.commit()";
+  const damage =
+    "import sqlite3; c = sqlite3.connect('.brrr/state.db'); c.execute(\"UPDATE record SET value = x'00' WHERE kind = 'job'\"); c.commit()";
   await promisify(execFile)("python3", ["-c", damage], { cwd: host.folder });
   await host.run();
   const client = new Client(host.url, { token: host.token });

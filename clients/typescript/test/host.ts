@@ -38,7 +38,10 @@ export class Host {
 
   /** The folder alone: for what is to be there before the worker. */
   static async prepare(flags: readonly string[] = [], { token } = { token: true }): Promise<Host> {
-    for (const [path, how] of [[BINARY, "BRRR_HOST_BIN"], [COMPONENT, "BRRR_CONFORMANCE_WASM"]] as const) {
+    for (const [path, how] of [
+      [BINARY, "BRRR_HOST_BIN"],
+      [COMPONENT, "BRRR_CONFORMANCE_WASM"],
+    ] as const) {
       if (!existsSync(path)) throw new Error(`${path} is not there: build it, or name another one by ${how}`);
     }
     const folder = await mkdtemp(join(tmpdir(), "brrr-client-"));

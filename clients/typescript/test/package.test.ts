@@ -26,11 +26,17 @@ after(() => rm(folder, { recursive: true, force: true }));
 
 test("the package holds the built client, its types and the README, and needs no other package", async () => {
   const installed = join(folder, "node_modules");
-  assert.deepEqual((await readdir(installed)).filter((name) => !name.startsWith(".")), ["brrr-client"]);
+  assert.deepEqual(
+    (await readdir(installed)).filter((name) => !name.startsWith(".")),
+    ["brrr-client"],
+  );
   assert.deepEqual((await readdir(join(installed, "brrr-client"))).sort(), ["LICENSE", "README.md", "dist", "package.json"]);
   const built = await readdir(join(installed, "brrr-client/dist"));
   assert.ok(built.includes("index.js") && built.includes("index.d.ts"));
-  assert.ok(built.every((name) => /\.(js|d\.ts)$/.test(name)), built.join(" "));
+  assert.ok(
+    built.every((name) => /\.(js|d\.ts)$/.test(name)),
+    built.join(" "),
+  );
 });
 
 const [DENO, BUN] = await runtimes();
@@ -38,9 +44,13 @@ const NODE_ITSELF = { name: "Node", program: process.execPath, run: [], skip: fa
 
 for (const { name, program, run: flags, skip } of [NODE_ITSELF, DENO, BUN].flatMap((runtime) => runtime ?? [])) {
   test(`${name} imports it by its name`, { skip }, async () => {
-    const code = 'import { Client, JobFailedError } from "brrr-client"; console.log(typeof Client, new JobFailedError("a", {}).name)';
+    const code =
+      'import { Client, JobFailedError } from "brrr-client"; console.log(typeof Client, new JobFailedError("a", {}).name)';
     await writeFile(join(folder, "main.mjs"), code);
-    const { stdout } = await run(program, [...flags.filter((flag) => flag !== "--no-config"), "main.mjs"], { cwd: folder, env: ENV });
+    const { stdout } = await run(program, [...flags.filter((flag) => flag !== "--no-config"), "main.mjs"], {
+      cwd: folder,
+      env: ENV,
+    });
     assert.equal(stdout, "function JobFailedError\n");
   });
 }
@@ -79,7 +89,14 @@ await client.start("demo", "fib", 30);
 await client.start("demo", "fib", input, { retries: 3 });
 `;
 
-const BASE = { strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true, skipLibCheck: false, target: "es2022" };
+const BASE = {
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  noEmit: true,
+  skipLibCheck: false,
+  target: "es2022",
+};
 const PROGRAM = { ...BASE, module: "nodenext", lib: ["es2022"], types: ["node"] };
 const BROWSER = { ...BASE, module: "esnext", moduleResolution: "bundler", lib: ["es2022", "dom"], types: [] };
 
@@ -99,5 +116,7 @@ for (const [name, compilerOptions] of Object.entries({ "a program of Node": PROG
 
 test("the types in Deno", { skip: DENO?.skip ?? true, timeout: 120_000 }, async () => {
   await writeFile(join(folder, "user.ts"), USER);
-  await run(DENO?.program ?? "", ["check", "user.ts"], { cwd: folder, env: ENV }).catch((error: { stderr: string }) => assert.equal(error.stderr, ""));
+  await run(DENO?.program ?? "", ["check", "user.ts"], { cwd: folder, env: ENV }).catch((error: { stderr: string }) =>
+    assert.equal(error.stderr, ""),
+  );
 });

@@ -20,7 +20,10 @@ const README = await readFile(join(HERE, "README.md"), "utf8");
 const EXAMPLES = [...README.matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, code = ""], i) => ({
   code: code.includes("new Client(") ? code : PRELUDE + code,
   file: `example${i + 1}`,
-  title: README.slice(0, README.indexOf(code)).match(/^#+ .*$/gm)?.at(-1) ?? "",
+  title:
+    README.slice(0, README.indexOf(code))
+      .match(/^#+ .*$/gm)
+      ?.at(-1) ?? "",
 }));
 
 let host: Host;
@@ -34,10 +37,15 @@ before(async () => {
     await writeFile(join(FOLDER, `${file}.ts`), changed);
   }
   const compilerOptions = { noEmit: false, noUnusedLocals: false, rootDir: ".", outDir: ".", types: ["node"] };
-  await writeFile(join(FOLDER, "tsconfig.json"), JSON.stringify({ extends: "../../tsconfig.json", compilerOptions, include: ["*.ts"], exclude: [] }));
-  await run(process.execPath, [join(HERE, "node_modules/typescript/bin/tsc"), "-p", FOLDER]).catch((error: { stdout: string }) => {
-    throw new Error(error.stdout);
-  });
+  await writeFile(
+    join(FOLDER, "tsconfig.json"),
+    JSON.stringify({ extends: "../../tsconfig.json", compilerOptions, include: ["*.ts"], exclude: [] }),
+  );
+  await run(process.execPath, [join(HERE, "node_modules/typescript/bin/tsc"), "-p", FOLDER]).catch(
+    (error: { stdout: string }) => {
+      throw new Error(error.stdout);
+    },
+  );
 });
 after(() => host?.stop());
 

@@ -21,14 +21,42 @@ const { EventParser } = await load<typeof Sse>("sse");
 const { Limit, sleep } = await load<typeof Abort>("abort");
 
 test("durations", () => {
-  const cases = { "0s": 0, "250ms": 250, "5s": 5000, "1.5h": 5_400_000, "1h 30m": 5_400_000, "1h30m": 5_400_000, "7d": 604_800_000 };
+  const cases = {
+    "0s": 0,
+    "250ms": 250,
+    "5s": 5000,
+    "1.5h": 5_400_000,
+    "1h 30m": 5_400_000,
+    "1h30m": 5_400_000,
+    "7d": 604_800_000,
+  };
   for (const [text, ms] of Object.entries(cases)) assert.equal(milliseconds("x", text as Duration.Duration), ms);
   assert.equal(milliseconds("x", { ms: 500 }), 500);
   assert.equal(milliseconds("x", { ms: 0.2 }), 1);
-  for (const wrong of ["", "5", "5 s", "-5s", "s", "5s ", "1h and 5m", "5S", null, undefined, {}, { ms: "5" }, { ms: -1 }, { ms: NaN }]) {
-    assert.throws(() => milliseconds("timeout", wrong as Duration.Duration), { name: "TypeError", message: /^timeout is a text like "5s"/ });
+  for (const wrong of [
+    "",
+    "5",
+    "5 s",
+    "-5s",
+    "s",
+    "5s ",
+    "1h and 5m",
+    "5S",
+    null,
+    undefined,
+    {},
+    { ms: "5" },
+    { ms: -1 },
+    { ms: NaN },
+  ]) {
+    assert.throws(() => milliseconds("timeout", wrong as Duration.Duration), {
+      name: "TypeError",
+      message: /^timeout is a text like "5s"/,
+    });
   }
-  assert.throws(() => milliseconds("timeout", 500 as unknown as Duration.Duration), { message: /not 500\. For milliseconds: \{ ms: 500 \}$/ });
+  assert.throws(() => milliseconds("timeout", 500 as unknown as Duration.Duration), {
+    message: /not 500\. For milliseconds: \{ ms: 500 \}$/,
+  });
 });
 
 test("whole numbers in JSON that JavaScript's numbers can't hold", () => {
@@ -39,13 +67,21 @@ test("whole numbers in JSON that JavaScript's numbers can't hold", () => {
   assert.deepEqual(parse("[9007199254740991, -9007199254740991, 0.12345678901234567890, 1e300, 12345678901234567890.5]"), [
     ...[9007199254740991, -9007199254740991, 0.12345678901234568, 1e300, 12345678901234567890.5],
   ]);
-  assert.deepEqual(parse(String.raw`["\"9007199254740993", "\\", 9007199254740993, "\\\""]`), ['"9007199254740993', "\\", 9007199254740993n, '\\"']);
+  assert.deepEqual(parse(String.raw`["\"9007199254740993", "\\", 9007199254740993, "\\\""]`), [
+    '"9007199254740993',
+    "\\",
+    9007199254740993n,
+    '\\"',
+  ]);
   assert.deepEqual(Object.keys(parse('{"__proto__": 9007199254740993}') as object), ["__proto__"]);
   assert.throws(() => parse("[9007199254740993"), SyntaxError);
   assert.throws(() => parse("9007199254740993 x"), SyntaxError);
   assert.equal(stringify("x", { a: [9007199254740993n, -1n], b: "1n" }), '{"a":[9007199254740993,-1],"b":"1n"}');
   assert.equal(stringify("x", [1e300, 2 ** 53 - 1, -0.5]), "[1e+300,9007199254740991,-0.5]");
-  assert.throws(() => stringify("the input", { n: 2 ** 53 }), { name: "TypeError", message: /^the input: "n" is 9007199254740992, a whole number/ });
+  assert.throws(() => stringify("the input", { n: 2 ** 53 }), {
+    name: "TypeError",
+    message: /^the input: "n" is 9007199254740992, a whole number/,
+  });
   for (const wrong of [NaN, Infinity, [NaN], undefined, () => 1]) assert.throws(() => stringify("the input", wrong), TypeError);
 });
 
@@ -68,7 +104,8 @@ test("JSON of random values comes back as it was", () => {
 });
 
 test("events from a stream that is cut anywhere", () => {
-  const stream = ": hello\r\n\r\nid: 1\nevent: task\ndata: {\"a\":\ndata:1}\n\nretry: 1500\rid: 2\rdata:  é💧\r\rdata\n\n: 15 s\nevent: job\n\nid\ndata: x\n\ndata: lost";
+  const stream =
+    ': hello\r\n\r\nid: 1\nevent: task\ndata: {"a":\ndata:1}\n\nretry: 1500\rid: 2\rdata:  é💧\r\rdata\n\n: 15 s\nevent: job\n\nid\ndata: x\n\ndata: lost';
   const expected = [
     { id: "1", type: "task", data: '{"a":\n1}' },
     { id: "2", type: "message", data: " é💧" },
@@ -80,7 +117,7 @@ test("events from a stream that is cut anywhere", () => {
   for (let round = 0; round < 500; round++) {
     const parser = new EventParser();
     const events: Sse.ServerSentEvent[] = [];
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       // First byte by byte.
       const end = at + (round === 0 ? 1 : 1 + random.below(40));
       events.push(...parser.push(bytes.subarray(at, end)));

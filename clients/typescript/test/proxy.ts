@@ -38,7 +38,10 @@ export class Proxy {
   #join(client: Socket, gateway: Socket, fault: Fault): void {
     this.open += 1;
     client.once("close", () => (this.open -= 1));
-    for (const [one, other] of [[client, gateway], [gateway, client]] as const) {
+    for (const [one, other] of [
+      [client, gateway],
+      [gateway, client],
+    ] as const) {
       this.#sockets.add(one);
       one.on("error", () => other.destroy());
       one.on("close", () => {

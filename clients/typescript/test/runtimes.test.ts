@@ -27,7 +27,10 @@ const FLAGS = { Deno: [`--import-map=${IMPORTS}`, "--allow-net=127.0.0.1"], Bun:
 for (const runtime of await runtimes()) {
   const { name, skip } = runtime;
   test(name, { skip, timeout: 300_000 }, async (context) => {
-    const child = spawn(runtime.program, [...runtime.run, ...FLAGS[name], MAIN, JSON.stringify(places.place)], { env: ENV, stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(runtime.program, [...runtime.run, ...FLAGS[name], MAIN, JSON.stringify(places.place)], {
+      env: ENV,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     const ended = new Promise((done) => child.once("exit", done));
     const cutBefore = [places.lossy.cuts, places.cutting.cuts] as const;
     let told = 0;
