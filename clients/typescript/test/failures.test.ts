@@ -212,6 +212,24 @@ test("a gateway that never answers", async () => {
   await assert.rejects(client.job("a").result({ timeout: "200ms" }), { name: "WaitTimeoutError" });
 });
 
+test("many waits with one signal", async () => {
+  const client = new Client(await serve(() => {}));
+  const warnings: Error[] = [];
+  const warned = (warning: Error): unknown => warnings.push(warning);
+  process.on("warning", warned);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const reason = new Error("enough");
+  const waits = Array.from({ length: 30 }, (_, i) => client.job(`${i}`).result({ signal }));
+  const loops = Array.from({ length: 30 }, (_, i) => client.job(`${i}`).events({ signal }).next());
+  setTimeout(() => controller.abort(reason), 100);
+  for (const outcome of await Promise.allSettled([...waits, ...loops])) assert.equal(outcome.status === "rejected" && outcome.reason, reason);
+  // A warning comes a little later.
+  await new Promise((later) => setImmediate(later));
+  process.off("warning", warned);
+  assert.deepEqual(warnings, []);
+});
+
 test("the token, and what else a client is made with", async () => {
   const url = await serve(json({ topics: [] }));
   let asked = 0;
