@@ -37,8 +37,13 @@ export interface TreeNode {
   readonly call: string;
   readonly state: string;
   readonly attempt?: number;
+  readonly durationMs?: number | null;
+  /** Whether it was done already, for another job. */
+  readonly reused?: boolean;
+  /** The name of the promise, if the call waits for one. */
+  readonly promise?: string;
+  readonly failure?: Failure;
   readonly children: readonly TreeNode[];
-  readonly [more: string]: unknown;
 }
 
 export interface Tree {

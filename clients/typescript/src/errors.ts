@@ -87,12 +87,12 @@ export function apiError(status: number, problem: Problem | undefined, retryAfte
 export interface Failure {
   /** `error`, `permanent`, `trap`, `timeout`, `limit`, `cancelled`, `unknown-task`, `conflict`, `rejected`, …, or the user's own. */
   readonly kind: string;
-  /** The task that failed first, perhaps far below the job's own. */
+  /** The task of the call that failed. */
   readonly task: string | null;
   readonly message: string;
   /** How many runs the task had. */
   readonly attempts: number;
-  /** The tasks from the job's own down to the one that failed, with what each says. */
+  /** The calls from this one down to the one that failed first: a line for each, with its task. */
   readonly chain: readonly string[];
   /** What the handler attached for programs. */
   readonly details?: unknown;

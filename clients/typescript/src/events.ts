@@ -27,8 +27,8 @@ export interface JobEvent {
   readonly failure?: Failure;
   /** In how many milliseconds a failed run is tried again. */
   readonly retryInMs?: number;
-  /** What a deferred call waits for. */
-  readonly waiting?: unknown;
+  /** For how many calls a deferred one waits. */
+  readonly waiting?: number;
   readonly worker: string | null;
 }
 

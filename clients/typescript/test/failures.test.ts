@@ -223,7 +223,8 @@ test("many waits with one signal", async () => {
   const waits = Array.from({ length: 30 }, (_, i) => client.job(`${i}`).result({ signal }));
   const loops = Array.from({ length: 30 }, (_, i) => client.job(`${i}`).events({ signal }).next());
   setTimeout(() => controller.abort(reason), 100);
-  for (const outcome of await Promise.allSettled([...waits, ...loops])) assert.equal(outcome.status === "rejected" && outcome.reason, reason);
+  for (const outcome of await Promise.allSettled([...waits, ...loops]))
+    assert.equal(outcome.status === "rejected" && outcome.reason, reason);
   // A warning comes a little later.
   await new Promise((later) => setImmediate(later));
   process.off("warning", warned);

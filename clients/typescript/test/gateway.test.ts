@@ -56,7 +56,7 @@ test("a result that was removed from the store", { timeout: 60_000 }, async (con
   const { host, client } = await start(context);
   const job = await client.start<number>("demo", "fib", { n: 3 });
   assert.equal(await job.result({ timeout: "30s" }), 2);
-  await host.command("forget", "--topic", "demo", "fib", '{"n": 3}');
+  await host.command("forget", "fib", '{"n": 3}');
   await assert.rejects(
     job.result(),
     (error) => error instanceof ForgottenError && error.name === "forgotten" && error.status === 410,

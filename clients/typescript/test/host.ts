@@ -52,14 +52,14 @@ export class Host {
 
   /** Starts the worker, at `address` or a free port, and waits for its address. */
   async run(address = "127.0.0.1:0"): Promise<void> {
-    const args = ["run", "--topic", "demo", "--http", address, ...this.#flags, COMPONENT];
+    const args = ["run", "--topic", "demo", "--http", address, "--publish-events", ...this.#flags, COMPONENT];
     const child = spawn(BINARY, args, { cwd: this.folder, env: ENV, stdio: ["ignore", "ignore", "pipe"] });
     this.#process = child;
     this.#stderr = "";
     this.url = await new Promise((found, failed) => {
       child.stderr.setEncoding("utf8").on("data", (text: string) => {
         this.#stderr += text;
-        const url = /on (http:\/\/\S+)/.exec(this.#stderr)?.[1];
+        const url = /on (http:\/\/\S+)\n/.exec(this.#stderr)?.[1];
         if (url) found(url);
       });
       child.once("error", failed);
