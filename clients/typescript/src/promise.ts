@@ -17,17 +17,20 @@ export class JobPromise {
   }
 
   /**
-   * Answers the promise with a JSON value. The same answer again is no error. Throws a ConflictError: `answered-otherwise`,
-   * or `job-over`.
+   * Answers the promise with a JSON value. The same answer again is no error while the job goes on. Throws a ConflictError:
+   * `answered-otherwise`, or `job-over`.
    */
   async resolve(value: unknown = null, { signal }: RequestOptions = {}): Promise<void> {
-    const body = stringify("the value", value);
-    await this.#http.send({ method: "POST", path: path`/jobs/${this.job}/promises/${this.name}`, body, signal });
+    await this.#answer(path`/jobs/${this.job}/promises/${this.name}`, stringify("the value", value), signal);
   }
 
-  /** Ends the promise with a failure of the kind `rejected`, whose message is the reason. */
+  /** Ends the promise with a failure of the kind `rejected`, whose message is the reason. Throws as `resolve` does. */
   async reject(reason: string, { signal }: RequestOptions = {}): Promise<void> {
-    const body = stringify("the reason", { reason });
-    await this.#http.send({ method: "POST", path: path`/jobs/${this.job}/promises/${this.name}/reject`, body, signal });
+    await this.#answer(path`/jobs/${this.job}/promises/${this.name}/reject`, stringify("the reason", { reason }), signal);
+  }
+
+  async #answer(path: string, body: string, signal: AbortSignal | undefined): Promise<void> {
+    // The job may be over by the time a first try's lost answer makes for a second one: by its promise's answer, most likely.
+    await this.#http.send({ method: "POST", path, body, signal, doneIf: "job-over" });
   }
 }

@@ -181,6 +181,10 @@ test("what was done by a first try whose answer was lost is no error", async () 
   client = new Client(await serve(problem(503, "busy", AT_ONCE), problem(404, "no-such-schedule")));
   await assert.rejects(client.schedule("demo", "nightly").delete(), NotFoundError);
   server?.close();
+  client = new Client(await serve(hangUp, problem(409, "job-over")));
+  await client.promise("a", "approval").resolve(1);
+  await assert.rejects(client.promise("a", "approval").resolve(1), ConflictError);
+  server?.close();
   client = new Client(await serve(hangUp, problem(409, "job-over"), json({ ...JOB, state: "cancelled" })));
   assert.equal((await client.job("a").cancel()).state, "cancelled");
   server?.close();
