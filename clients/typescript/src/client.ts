@@ -114,10 +114,16 @@ export class Client {
     return (letters as unknown[]).map((letter) => camel<DeadLetter>(letter));
   }
 
-  /** Sends a dead letter to its topic's queue again. */
-  async sendDeadLetter(topic: string, id: string, { signal }: RequestOptions = {}): Promise<void> {
+  /**
+   * Sends a dead letter to its topic's queue again. Gives the new job, if its call had failed in its own; else the message is
+   * sent as it was.
+   */
+  async sendDeadLetter(topic: string, id: string, { signal }: RequestOptions = {}): Promise<Job | null> {
     const send = path`/topics/${topic}/dead-letters/${id}/send`;
-    await this.#http.send({ method: "POST", path: send, signal, doneIf: "no-such-dead-letter" });
+    const answer = await this.#http.send({ method: "POST", path: send, signal, doneIf: "no-such-dead-letter" });
+    if (answer.bytes.length === 0) return null;
+    const { job } = this.#http.jsonOf(answer) as { job: string | null };
+    return job === null ? null : this.job(job);
   }
 
   /** Removes a dead letter. */

@@ -33,17 +33,29 @@ export interface JobStatus<Result = unknown> {
 
 /** A call of a job, and those that it made. */
 export interface TreeNode {
+  /** `null`: no record describes the call. */
   readonly task: string | null;
   readonly call: string;
   readonly state: string;
+  /** The name of the promise that the call is. */
+  readonly promise?: string;
+  readonly label?: string;
+  /** The call is in the tree before, and with its children there. All that follows is left out here. */
+  readonly seeAbove?: boolean;
   readonly attempt?: number;
   readonly durationMs?: number | null;
-  /** Whether it was done already, for another job. */
+  /** Its value is older than the job. */
   readonly reused?: boolean;
-  /** The name of the promise, if the call waits for one. */
-  readonly promise?: string;
+  /** For how many calls it waits. */
+  readonly waiting?: number;
+  /** When the sleep or the limit ends for which it waits. */
+  readonly waitsUntil?: Date;
+  readonly nextAttemptAt?: Date;
+  readonly lastFailure?: string;
   readonly failure?: Failure;
   readonly children: readonly TreeNode[];
+  /** How many of its calls are not shown. */
+  readonly leftOut?: number;
 }
 
 export interface Tree {
@@ -61,39 +73,48 @@ export interface OpenPromise {
 
 export interface TopicSummary {
   readonly topic: string;
-  /** How many calls wait in its queue; `null` if the backend can't say. */
-  readonly depth: number | null;
-  readonly tasks: readonly string[];
+  /** How many messages are in its queue. */
+  readonly depth: number;
+  /** Those that its workers have announced; `null` if none has. */
+  readonly tasks: readonly string[] | null;
 }
 
 export interface TaskDetails {
   readonly task: string;
-  readonly description?: string | null;
-  /** JSON Schemas. */
-  readonly inputSchema?: unknown;
-  readonly outputSchema?: unknown;
+  readonly description: string | null;
+  /** JSON Schemas, or `null`. */
+  readonly inputSchema: unknown;
+  readonly outputSchema: unknown;
+  /** Who shares the outcomes of its calls, if the task says it: `"job"` or a duration. */
+  readonly scope: string | null;
 }
 
 export interface TopicDetails {
   readonly topic: string;
-  readonly depth: number | null;
-  readonly tasks: readonly TaskDetails[];
+  readonly depth: number;
+  readonly tasks: readonly TaskDetails[] | null;
 }
 
 /** A message that no worker could take. */
 export interface DeadLetter {
   readonly id: string;
+  readonly topic: string;
+  readonly at: Date;
+  /** Why no worker could take it. */
+  readonly reason: string;
+  /** The message. */
+  readonly body: string;
+  /** `null`: the message does not say. */
   readonly job: string | null;
   readonly call: string | null;
-  readonly reason: string;
-  readonly at: Date;
-  readonly body: unknown;
+  readonly task: string | null;
+  readonly failure?: Failure;
 }
 
 type Source = Readonly<Record<string, unknown>>;
 
 /** Members that are times (RFC 3339), in all documents. */
-const TIMES = new Set(["at", "created", "deadline", "ended", "last", "next", "starts"]);
+const TIMES = new Set(["at", "created", "deadline", "ended", "last", "next", "next_attempt_at", "starts", "waits_until"]);
 /** Members with another name in JavaScript than their camelCase. */
 const NAMES: Record<string, string> = { result_base64: "result", payload_base64: "payload" };
 
@@ -120,5 +141,5 @@ export function treeNode(source: unknown): TreeNode {
 
 export function topicDetails(source: unknown): TopicDetails {
   const topic = camel<TopicDetails>(source);
-  return { ...topic, tasks: topic.tasks.map((task) => camel<TaskDetails>(task)) };
+  return { ...topic, tasks: topic.tasks?.map((task) => camel<TaskDetails>(task)) ?? null };
 }

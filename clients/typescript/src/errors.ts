@@ -43,7 +43,7 @@ export class UnauthorizedError extends ApiError {}
 /** 404: there is no such job, task, topic, schedule or dead letter. */
 export class NotFoundError extends ApiError {}
 
-/** 409: the request does not fit what is there: `key-reused`, `hash-conflict`, `job-over`, `job-alive`, `answered-otherwise`. */
+/** 409: the request does not fit what is there: `key-reused`, `hash-conflict`, `job-over`, `job-alive`, `answered-otherwise`, … */
 export class ConflictError extends ApiError {}
 
 /** 410 `forgotten`: the job is over, and its result was removed from the store. */

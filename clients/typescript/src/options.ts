@@ -20,8 +20,10 @@ export interface JobOptions {
   readonly maxRetries?: number | undefined;
   /** The pause before the first of those. */
   readonly retryDelay?: Duration | undefined;
-  /** `"exponential"`: each pause is twice the one before. */
-  readonly retryBackoff?: "exponential" | "constant" | undefined;
+  /** The longest pause, where they grow. */
+  readonly maxRetryDelay?: Duration | undefined;
+  /** `"exponential"`: each pause is twice the one before; `"fixed"`: all are alike. */
+  readonly retryBackoff?: "exponential" | "fixed" | undefined;
 }
 
 export interface StartOptions extends JobOptions {
@@ -69,6 +71,7 @@ export function optionsBody(options: JobOptions): Record<string, unknown> {
     task_timeout: text("taskTimeout", options.taskTimeout),
     max_retries: options.maxRetries,
     retry_delay: text("retryDelay", options.retryDelay),
+    max_retry_delay: text("maxRetryDelay", options.maxRetryDelay),
     retry_backoff: options.retryBackoff,
   };
 }

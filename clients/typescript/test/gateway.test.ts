@@ -81,11 +81,14 @@ test("dead letters are shown, sent again and removed", { timeout: 60_000 }, asyn
   const client = new Client(host.url, { token: host.token });
   let letters = await client.deadLetters("demo");
   while (letters.length < 2) letters = await client.deadLetters("demo");
-  assert.deepEqual(letters.map(({ job }) => job).sort(), ids.sort());
+  assert.deepEqual(letters.map(({ job }) => job).sort(), [...ids].sort());
   const [first, second] = letters;
   assert.ok(first && second && first.at instanceof Date && first.reason !== "");
   assert.equal((await client.deadLetters("demo", { limit: 1 })).length, 1);
-  await client.sendDeadLetter("demo", first.id);
+  assert.deepEqual([first.topic, first.task, typeof first.body], ["demo", "fib", "string"]);
+  const again = await client.sendDeadLetter("demo", first.id);
+  assert.ok(again, "a new job");
+  assert.equal(await again.result({ timeout: "30s" }), first.job === ids[0] ? 3 : 5);
   await client.deleteDeadLetter("demo", second.id);
   assert.deepEqual(await client.deadLetters("demo"), []);
 });
