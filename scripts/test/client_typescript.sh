@@ -27,4 +27,10 @@ export BRRR_CONFORMANCE_WASM=${BRRR_CONFORMANCE_WASM:-$GUESTS/rust/rust-conforma
 for file in "$BRRR_HOST_BIN" "$BRRR_CONFORMANCE_WASM"; do
   [ -f "$file" ] || die "$file is not there; cargo build -p brrr-host makes the host, scripts/guests/rust.sh the conformance guest"
 done
-node --test --test-reporter=spec build/test/*.test.js
+log=$BUILD/test/client_typescript.log
+mkdir -p "$BUILD/test"
+node --test --test-reporter=spec build/test/*.test.js | tee "$log" || {
+  # After the failures once more, so that it is what one sees last.
+  grep '^ℹ [a-z_]* [0-9.]*$' "$log"
+  exit 1
+}

@@ -12,7 +12,7 @@ export type EventState =
 
 /** A call or a job has changed its state. */
 export interface JobEvent {
-  /** Its position, from which `after` continues. */
+  /** Its position, after which `after` continues. */
   readonly id: string;
   readonly subject: "task" | "job";
   readonly at: Date;
@@ -29,7 +29,8 @@ export interface JobEvent {
   readonly retryInMs?: number;
   /** For how many calls a deferred one waits. */
   readonly waiting?: number;
-  readonly worker: string | null;
+  /** The worker that says it. The gateway itself tells a job's end if no worker does; `task` is `null` then. */
+  readonly worker?: string;
 }
 
 export interface FollowOptions {
