@@ -200,8 +200,8 @@ test("a long wait is many requests", async () => {
     seen.map(({ headers }) => headers["prefer"]),
     Array(4).fill("wait=60"),
   );
-  // Nobody is asked without a pause, even if the gateway's answers come at once.
-  assert.ok((seen[3]?.at ?? 0) - (seen[0]?.at ?? 0) >= 990);
+  // Nobody is asked without a pause, even if the gateway's answers come at once: here twice half a second, less a late arrival.
+  assert.ok((seen[3]?.at ?? 0) - (seen[0]?.at ?? 0) >= 800);
   assert.equal(await client.job("a").result({ timeout: "1500ms" }), 55);
   assert.equal(seen.at(-1)?.headers["prefer"], "wait=2");
   assert.equal(await client.job("a").result({ timeout: "0s" }), 55);
