@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the tools of the TypeScript and JavaScript SDKs usable: esbuild, componentize-qjs and tsc, in
-# guests/typescript/sdk/node_modules. With the argument `javascript` without tsc, which JavaScript has no need of.
+# guests/typescript/sdk/node_modules. With the argument `javascript` without tsc, which JavaScript has no need of; with the
+# argument `alone` just Node and npm.
 . "$(dirname "$0")/../lib.sh"
 
 SDK=$ROOT/guests/typescript/sdk
@@ -8,6 +9,7 @@ SDK=$ROOT/guests/typescript/sdk
 if ! have node || ! have npm; then install_apt nodejs npm; fi
 node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ||
   die "Node 20 or newer is needed, this is $(node --version). Get one from nodejs.org, or by a version manager such as nvm"
+if [ "${1:-}" = alone ]; then exit; fi
 
 # The copy says what is installed: npm takes a second or two to find out that there is nothing to do.
 # Not `npm ci`: componentize-qjs names builds for platforms that were never published; npm leaves those out of the lock
