@@ -31,6 +31,9 @@ say "the build of the host"
 wait $host || { cat "$LOG" >&2; die "the host and its tests can't be built, see above"; }
 trap - EXIT
 cat "$LOG" >&2
+for client in python typescript; do
+  "$ROOT/scripts/test/client_$client.sh"
+done
 say "the demo"
 for backend in sqlite aws-local; do
   CHECK=1 BACKEND=$backend PORT=${DEMO_PORT:-18080} BRRR_HOST=${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host "$ROOT/scripts/demo.sh"

@@ -16,8 +16,16 @@ use crate::{WINDOW, check, stride};
 pub fn graphs() -> Vec<Arc<Graph>> {
     let leaf = |name| (name, All(&[]));
     let graphs = [
-        graph("starts two jobs", vec![("a", Spawns(1, &["d", "e"], &["b"])), leaf("b"), leaf("d"), leaf("e")].leak(), &["a"]),
-        graph("starts a job with calls", vec![("a", Spawns(0, &["d"], &[])), ("d", All(&["e"])), leaf("e")].leak(), &["a"]),
+        graph(
+            "starts two jobs",
+            vec![("a", Spawns(1, &["d", "e"], &["b"])), leaf("b"), leaf("d"), leaf("e")].leak(),
+            &["a"],
+        ),
+        graph(
+            "starts a job with calls",
+            vec![("a", Spawns(0, &["d"], &[])), ("d", All(&["e"])), leaf("e")].leak(),
+            &["a"],
+        ),
         graph(
             "a started job starts one",
             vec![("a", Spawns(0, &["d"], &["b"])), ("d", Spawns(1, &["e"], &[])), leaf("e"), leaf("b")].leak(),

@@ -225,10 +225,12 @@ impl Client {
 
     async fn answer(&self, job_id: &JobId, name: &str, answer: Outcome, now: Millis) -> Result<Answered> {
         let Some(job) = self.end_if_overdue(job_id, now).await? else { return Ok(Answered::Unknown) };
-        if let Some(end) = job.end {
-            return Ok(Answered::JobOver(end.state));
-        }
         let call = CallHash::of_promise(job.scope.as_ref().unwrap_or(job_id), name.as_bytes());
+        if let Some(end) = job.end {
+            // A client that did not get the answer to its request repeats it. The job may have ended meanwhile.
+            let is_same = self.outcome(job_id, &call).await?.as_ref() == Some(&answer);
+            return Ok(if is_same { Answered::Same } else { Answered::JobOver(end.state) });
+        }
         let message = Message { job_id: job_id.clone(), call: call.clone() };
         let work = Work { message, topic: job.topic, receipt: None, ends_job: false, now };
         let before = self.outcome(job_id, &call).await?;

@@ -290,7 +290,6 @@ impl WorkerBuilder {
     }
 
     /// Lets web pages of these origins use the gateway. Without one, only pages that the gateway's own host serves may send requests.
-    #[must_use]
     pub fn gateway_origins(self, origins: Vec<Origin>) -> Self {
         Self { origins, ..self }
     }

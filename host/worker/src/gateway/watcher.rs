@@ -130,7 +130,6 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use brrr_backends::Memory;
-    use brrr_protocol::ports::BackendParts as _;
     use bytes::Bytes;
 
     use super::*;

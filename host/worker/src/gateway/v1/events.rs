@@ -120,6 +120,7 @@ async fn follow(gateway: &Gateway, wanted: EventsQuery, after: Option<u64>, foll
         followed,
         ended: None,
         has_looked_last: false,
+        has_begun: false,
         is_over: false,
         gateway,
     };
@@ -148,6 +149,7 @@ struct Events {
     ended: Option<(Instant, Box<JobRecord>)>,
     /// The log was read once more after the end of the job.
     has_looked_last: bool,
+    has_begun: bool,
     is_over: bool,
 }
 
@@ -162,6 +164,10 @@ impl Events {
     async fn next(&mut self) -> Option<Event> {
         if self.is_over {
             return None;
+        }
+        if !std::mem::replace(&mut self.has_begun, true) {
+            // If the connection breaks before the first event, the client can continue here.
+            return Some(Event::default().id(self.after.to_string()));
         }
         loop {
             while let Some((position, bytes)) = self.backlog.pop_front() {

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use brrr_protocol::client::{Cancelled, Retried};
-use brrr_protocol::model::{JobId, Outcome};
+use brrr_protocol::model::{JobId, Outcome, Topic};
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::tree::{Bounds, Tree};
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
 use super::problem::{Problem, ProblemKind};
-use super::request::{NoBody, bad, job_id, wait};
+use super::request::{NoBody, bad, job_id, key, wait};
 use crate::gateway::Gateway;
 use crate::job_list::JobList;
 use crate::new_call::new_job_id;
@@ -146,7 +146,7 @@ pub struct JobWithResult {
     #[serde(flatten)]
     job: JobView,
     /// The value, if the job is completed and the value is JSON.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = serde_json::Value)]
     result: Option<()>,
     /// The value in Base64, if it is not JSON.
     result_base64: Option<String>,
@@ -329,6 +329,7 @@ pub async fn cancel(State(gateway): State<Gateway>, Path(id): Path<String>, _: N
     post, path = "/v1/jobs/{job}/retry", tag = "jobs", operation_id = "retryJob",
     params(
         ("job" = String, Path, description = "The job's id"),
+        ("idempotency-key" = Option<String>, Header, description = "Retries the job once for this key"),
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the new job, at most 60 s"),
     ),
     responses(
@@ -339,7 +340,10 @@ pub async fn cancel(State(gateway): State<Gateway>, Path(id): Path<String>, _: N
     ),
 )]
 pub async fn retry(State(gateway): State<Gateway>, Path(id): Path<String>, headers: HeaderMap, _: NoBody) -> Answer {
-    let (id, client, new) = (job_id(id)?, &gateway.shared.client, new_job_id()?);
+    let (id, client) = (job_id(id)?, &gateway.shared.client);
+    // With a key the job is retried once, however often it is asked for.
+    let of_key = |key: String| JobId::of_key(&Topic::from("-"), &format!("retry {id} {key}"));
+    let new = key(&headers)?.map_or_else(new_job_id, |key| Ok(of_key(key)))?;
     match client.retry(&id, new.clone(), client.now()).await? {
         Retried::As(..) => {
             show(&gateway, &new, Shown { status: StatusCode::CREATED, wait: wait(&headers), location: true }).await

@@ -119,7 +119,7 @@ pub struct Problem {
     /// How the job failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    failure: Option<serde_json::Value>,
+    failure: Option<Box<serde_json::Value>>,
 }
 
 /// A place in the input that breaks the schema.
@@ -146,7 +146,7 @@ impl Problem {
 
     /// The same problem, with the failure of a job.
     pub fn with_failure(self, failure: &Failure) -> Self {
-        Self { failure: serde_json::to_value(FailureView::from(failure)).ok(), ..self }
+        Self { failure: serde_json::to_value(FailureView::from(failure)).ok().map(Box::new), ..self }
     }
 
     /// The problem of an access to the backend that failed. The details go to the gateway's log.

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use brrr_protocol::ErrorKind;
-use brrr_protocol::model::Topic;
+use brrr_protocol::model::{JobId, Topic};
 use brrr_protocol::options::{Options, Scope};
 use brrr_protocol::records::{Overlap, Schedule, ScheduleSpec};
 use brrr_protocol::schedules::{Put, Schedules, WasPut};
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::Answer;
 use super::jobs::{Shown, show};
 use super::problem::{Problem, ProblemKind};
-use super::request::{NoBody, bad, json};
+use super::request::{NoBody, bad, json, key};
 use super::start::{JobOptionsBody, calls, duration, payload};
 use crate::gateway::Gateway;
 use crate::new_call::new_job_id;
@@ -213,15 +213,25 @@ pub async fn resume(State(gateway): State<Gateway>, Path((topic, name)): Path<(S
 /// Starts a job of a schedule now.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/schedules/{name}/run", tag = "schedules", operation_id = "runSchedule",
-    params(("topic" = String, Path, description = "The topic"), ("name" = String, Path, description = "The schedule's name")),
+    params(
+        ("topic" = String, Path, description = "The topic"), ("name" = String, Path, description = "The schedule's name"),
+        ("idempotency-key" = Option<String>, Header, description = "Starts one job for this key"),
+    ),
     responses(
         (status = 201, description = "The job", body = super::jobs::JobWithResult),
         (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn run(State(gateway): State<Gateway>, Path((topic, name)): Path<(String, String)>, _: NoBody) -> Answer {
+pub async fn run(
+    State(gateway): State<Gateway>,
+    Path((topic, name)): Path<(String, String)>,
+    headers: HeaderMap,
+    _: NoBody,
+) -> Answer {
     let (topic, schedules) = of(&gateway, topic)?;
-    let job_id = new_job_id()?;
+    // With a key one job is started, however often it is asked for.
+    let of_key = |key: String| JobId::of_key(&topic, &format!("run {name} {key}"));
+    let job_id = key(&headers)?.map_or_else(new_job_id, |key| Ok(of_key(key)))?;
     if !schedules.run_now(&name, &job_id, gateway.shared.client.now()).await? {
         return Err(none(&topic, &name));
     }

@@ -141,7 +141,7 @@ pub async fn payload(
     payload_base64: Option<String>,
 ) -> Result<(Bytes, CallHash), Problem> {
     match (input, payload_base64) {
-        (Some(_), Some(_)) => return Err(bad("give `input` or `payload_base64`, not both")),
+        (Some(_), Some(_)) => Err(bad("give `input` or `payload_base64`, not both")),
         (None, Some(text)) => {
             let bytes = BASE64_STANDARD.decode(text).map_err(|error| bad(format!("payload_base64: {error}")))?;
             let hash = CallHash::derive(task, &bytes);
