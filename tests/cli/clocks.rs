@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::aws;
 use crate::harness::{Env, eventually, skip};
 use crate::redis::{env_on, url};
-use crate::servers::{dynamodb, elasticmq};
 use crate::servers::redis::Flavour;
+use crate::servers::{dynamodb, elasticmq};
 
 /// The library (libfaketime) that gives a program a clock of its own. `None`: it is not installed.
 fn library() -> Option<PathBuf> {

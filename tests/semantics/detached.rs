@@ -316,11 +316,7 @@ async fn a_poll_for_some_counts_detached_calls() {
         let job_id = world.schedule("job", "parent", "").await;
         world.drain(&handler).await;
         let id = |n| Some(format!("\"{}\"", JobId::of_detached(&job_id, &hash("parent", ""), n)));
-        let expected = [
-            vec![None, id(0), None],
-            vec![None, id(1), id(2)],
-            vec![Some("0".to_owned()), id(3), id(4)],
-        ];
+        let expected = [vec![None, id(0), None], vec![None, id(1), id(2)], vec![Some("0".to_owned()), id(3), id(4)]];
         // The first run got two of the answers, and the replay all of them.
         let seen = seen.lock().unwrap().clone();
         assert_eq!(seen, [&expected[..2], &expected].concat(), "{:?}", world.kind);

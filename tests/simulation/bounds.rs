@@ -128,7 +128,9 @@ fn no_run_is_wasted() {
                 Node::CatchThen(first, then) => 1 + waits(first) + failing(first) + then.len(),
                 Node::Race(first, then) => 1 + waits(first) + waits(then),
                 Node::Greedy(times, _) => 2 * ((*times).min(graph.retries) + 1) as usize,
-                Node::Flaky(times, c) | Node::Spawns(times, _, c) => (1 + waits(c)) * ((*times).min(graph.retries) + 1) as usize,
+                Node::Flaky(times, c) | Node::Spawns(times, _, c) => {
+                    (1 + waits(c)) * ((*times).min(graph.retries) + 1) as usize
+                }
                 Node::Fail | Node::Promise | Node::Poison | Node::Unknown => 1,
             };
             assert!(*runs as usize <= most, "{}: {runs} runs of {task} in {job_id}, {most} expected", graph.name);

@@ -203,7 +203,9 @@ impl Graph {
         };
         let inner = match self.node(name) {
             Flaky(times, _) | Greedy(times, _) | Spawns(times, ..) if *times > self.retries => vec![None],
-            All(children) | Each(children) | Flaky(_, children) | Spawns(_, _, children) | Sleep(_, children) => join(children, None),
+            All(children) | Each(children) | Flaky(_, children) | Spawns(_, _, children) | Sleep(_, children) => {
+                join(children, None)
+            }
             Within(children) => {
                 let late = Some("late".to_owned());
                 let with_late = |texts: Vec<Option<String>>, (_, child): &(Millis, &str)| -> Vec<Option<String>> {

@@ -47,7 +47,8 @@ fn start(graph: &Arc<Graph>, transactional: bool, events: &[(i64, Event)]) -> Hi
         };
         assert!(is_true, "{}: a client that asked for {n} was told {started:?}", what());
     }
-    let (asked, told) = (events.iter().filter(|(_, event)| matches!(event, Event::Does(_))).count(), state.starts.len());
+    let (asked, told) =
+        (events.iter().filter(|(_, event)| matches!(event, Event::Does(_))).count(), state.starts.len());
     assert!(told >= asked, "{}: {told} of {asked} were told", what());
     drop(state);
     history
@@ -81,7 +82,11 @@ fn a_key_stands_for_one_call() {
         for (first, second) in (0..ACCESSES).flat_map(|first| (0..ACCESSES).map(move |second| (first, second))) {
             let begins = |n, accesses| (0, Event::Begins(Action::Start(n), accesses));
             start(&graph, transactional, &[begins(0, first), (second, OTHER), (second + 4, Event::Switch)]);
-            start(&graph, transactional, &[begins(0, first), begins(1, second), (0, Event::Switch), (3, Event::Switch)]);
+            start(
+                &graph,
+                transactional,
+                &[begins(0, first), begins(1, second), (0, Event::Switch), (3, Event::Switch)],
+            );
             let dies = (0, Event::Dies(Action::Start(1), second));
             start(&graph, transactional, &[begins(0, first), dies, (0, Event::Switch)]);
             histories += 3;
@@ -134,15 +139,8 @@ fn a_job_that_starts_later_is_not_lost_and_not_early() {
         };
         let (length, last) = (run(&[]).length, graph.job_ids.len() - 1);
         let cancels = (0..=last).map(|n| Event::Does(Action::Cancel(n)));
-        let faults = [
-            Event::Crash,
-            Event::Preempt,
-            Event::Zombie,
-            Event::Pause,
-            Event::Early,
-            Event::Late,
-            Event::NoCounters,
-        ];
+        let faults =
+            [Event::Crash, Event::Preempt, Event::Zombie, Event::Pause, Event::Early, Event::Late, Event::NoCounters];
         for (at, event) in (0..=length).flat_map(|at| faults.into_iter().chain(cancels.clone()).map(move |e| (at, e))) {
             run(&[(at, event)]);
             for second in (at + at % 3..=at + 12).step_by(stride().min(3)) {

@@ -154,6 +154,10 @@ impl Client {
             return Ok(job);
         }
         let Some(outcome) = self.outcome(job_id, &job.call).await? else { return Ok(job) };
+        // A job that starts later takes a value when it starts.
+        if outcome.is_ok() && job.is_delayed(now) {
+            return Ok(job);
+        }
         let (store, key) = (self.backend.store(), Key::job(job_id));
         let of_outcome = if outcome.is_ok() { Key::value(&job.call) } else { Key::failure(&job.call, job_id) };
         let at = store.written(&[of_outcome]).await?.into_iter().flatten().next().unwrap_or(0);
@@ -341,7 +345,7 @@ impl Client {
         Ok(Forgotten::Done)
     }
 
-    /// True if the job has no outcome yet. Writes down that the job is over if it is, so that a forgotten value does not revive
+    /// True if the job has started and has no outcome yet. Writes down that the job is over if it is, so that a forgotten value does not revive
     /// the job.
     pub(crate) async fn is_alive(&self, job_id: &JobId, now: Millis) -> Result<bool> {
         self.end_if_overdue(job_id, now).await?;
@@ -349,7 +353,8 @@ impl Client {
         let key = Key::job(job_id);
         let Some(bytes) = store.get(&key).await? else { return Ok(false) };
         let job = JobRecord::decode(&bytes).map_err(|e| e.of(&key))?;
-        if job.is_over() {
+        // A job that starts later has used no value yet.
+        if job.is_over() || job.is_delayed(now) {
             return Ok(false);
         }
         let Some(outcome) = self.outcome(job_id, &job.call).await? else { return Ok(true) };

@@ -577,7 +577,8 @@ impl Replay {
         let (task, payload, topic) = (call.task, call.payload, call.topic.unwrap_or_else(|| self.topic.clone()));
         let top = Call { hash, task, payload, topic, options: Options::default() };
         let max_messages = self.max_messages;
-        self.detached_jobs.push(Detached { hash: hash_of_all, job: NewJob { max_messages, options, ..NewJob::new(job_id, top) } });
+        self.detached_jobs
+            .push(Detached { hash: hash_of_all, job: NewJob { max_messages, options, ..NewJob::new(job_id, top) } });
         Ok(outcome)
     }
 

@@ -111,6 +111,9 @@ impl StartRequest {
         if i64::try_from(start).is_err() {
             return Err(BadStart("the job would start too late to be recorded; choose an earlier time".to_owned()));
         }
+        if self.deadline.is_some_and(|at| at <= now) {
+            return Err(BadStart("the deadline has passed; choose a later one".to_owned()));
+        }
         if self.deadline.is_some_and(|at| at <= start) {
             let text = "the deadline is not after the start of the job; choose a later deadline, or an earlier start";
             return Err(BadStart(text.to_owned()));
@@ -122,7 +125,12 @@ impl StartRequest {
         let call = Call { hash, task, payload, topic, options: Options::default() };
         Ok(NewJob {
             // A deadline that does not fit into the `i64` of a record counts as no deadline.
-            deadline: by_timeout.into_iter().chain(self.deadline).min().filter(|at| i64::try_from(*at).is_ok()).unwrap_or(0),
+            deadline: by_timeout
+                .into_iter()
+                .chain(self.deadline)
+                .min()
+                .filter(|at| i64::try_from(*at).is_ok())
+                .unwrap_or(0),
             max_messages: self.max_messages,
             options: self.options.clone(),
             start: if start > now { start } else { 0 },
@@ -223,7 +231,8 @@ mod tests {
     #[test]
     fn the_earlier_of_two_deadlines_counts() {
         let second = Some(Duration::from_secs(1));
-        let deadline = |timeout, deadline| job(&StartRequest { timeout, deadline, ..request() }).map(|job| job.deadline);
+        let deadline =
+            |timeout, deadline| job(&StartRequest { timeout, deadline, ..request() }).map(|job| job.deadline);
         assert_eq!(deadline(None, None), Ok(0));
         assert_eq!(deadline(second, None), Ok(6_000));
         assert_eq!(deadline(second, Some(5_500)), Ok(5_500));
@@ -243,7 +252,8 @@ mod tests {
         assert!(later(StartTime::After(Duration::MAX)).is_err());
         let before_start = StartRequest { deadline: Some(8_000), start: StartTime::At(9_000), ..request() };
         assert!(job(&before_start).unwrap_err().0.contains("deadline"));
-        let messages = job(&StartRequest { start: StartTime::At(9_000), timeout, ..request() }).unwrap().messages(5_000);
+        let messages =
+            job(&StartRequest { start: StartTime::At(9_000), timeout, ..request() }).unwrap().messages(5_000);
         assert_eq!(messages.iter().map(|m| m.delay.as_millis()).collect::<Vec<_>>(), [4_000, 5_000]);
     }
 

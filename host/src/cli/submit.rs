@@ -9,7 +9,7 @@ use brrr_protocol::client::Client;
 use brrr_protocol::model::{CallHash, JobId, Millis, system_now};
 use brrr_protocol::options::{Backoff, Options, Scope};
 use brrr_protocol::ports::Scheduled;
-use brrr_protocol::starting::{StartRequest, StartTime, Started, check_key};
+use brrr_protocol::starting::{BadStart, StartRequest, StartTime, Started, check_key};
 
 use super::ExitError;
 use super::encode::CallArgs;
@@ -161,7 +161,7 @@ impl SubmitArgs {
         // Before a backend is opened. The backend's clock decides later. A job that the key has started already is shown, also
         // when its deadline has passed.
         if request.key.is_none() {
-            request.job(new_job_id()?, system_now()).map_err(|bad| ExitError::new(Exit::Usage, bad.0))?;
+            request.job(new_job_id()?, system_now()).map_err(|bad| self.refuse(&bad))?;
         }
         Ok(request)
     }
@@ -181,9 +181,7 @@ impl SubmitArgs {
         let new = new_job_id()?;
         let shown = request.key.as_ref().map_or_else(|| new.clone(), |key| JobId::of_key(&request.topic, key));
         match persist(&shown, || Box::pin(client.start(&request, new.clone()))).await? {
-            Started::New { job_id, call, scheduled } => {
-                Ok(Job { job_id, hash: call, state: scheduled.into() })
-            }
+            Started::New { job_id, call, scheduled } => Ok(Job { job_id, hash: call, state: scheduled.into() }),
             Started::Existing { job_id, job } => Ok(Job { job_id, hash: job.call, state: Accepted::Existing }),
             Started::KeyReused(job_id) => {
                 let text = format!(
@@ -192,8 +190,18 @@ impl SubmitArgs {
                 );
                 Err(ExitError::new(Exit::Refused, text).into())
             }
-            Started::Bad(bad) => Err(ExitError::new(Exit::Usage, bad.0).into()),
+            Started::Bad(bad) => Err(self.refuse(&bad).into()),
         }
+    }
+
+    /// The error for a job that can't be started, with the flag that says when.
+    fn refuse(&self, bad: &BadStart) -> ExitError {
+        let flag = match (self.conditions.deadline, self.at) {
+            (Some(_), _) => "--deadline",
+            (None, Some(_)) => "--at",
+            (None, None) => "--delay",
+        };
+        ExitError::new(Exit::Usage, format!("{flag}: {bad}"))
     }
 }
 

@@ -13,8 +13,8 @@ use brrr_protocol::wire::CallRecord;
 use bytes::Bytes;
 
 use crate::suite::backend::{call, direct, schedule};
-use crate::suite::joining::announce;
 use crate::suite::jobs::{end, queued, waiting};
+use crate::suite::joining::announce;
 use crate::suite::queue::{next, take};
 use crate::support::Kind;
 
