@@ -345,7 +345,7 @@ impl Client {
         Ok(Forgotten::Done)
     }
 
-    /// True if the job has started and has no outcome yet. Writes down that the job is over if it is, so that a forgotten value does not revive
+    /// True if the job has no outcome yet. Writes down that the job is over if it is, so that a forgotten value does not revive
     /// the job.
     pub(crate) async fn is_alive(&self, job_id: &JobId, now: Millis) -> Result<bool> {
         self.end_if_overdue(job_id, now).await?;
@@ -353,11 +353,14 @@ impl Client {
         let key = Key::job(job_id);
         let Some(bytes) = store.get(&key).await? else { return Ok(false) };
         let job = JobRecord::decode(&bytes).map_err(|e| e.of(&key))?;
-        // A job that starts later has used no value yet.
-        if job.is_over() || job.is_delayed(now) {
+        if job.is_over() {
             return Ok(false);
         }
         let Some(outcome) = self.outcome(job_id, &job.call).await? else { return Ok(true) };
+        // A job that starts later takes a value when it starts, which may be at any moment.
+        if outcome.is_ok() && job.is_delayed(now) {
+            return Ok(true);
+        }
         // No record says when the job ended, so the time is 0.
         let end = Some(JobEnd { state: JobState::of_outcome(&outcome), at: 0 });
         let over = JobRecord { end, ..job };
