@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brrr_protocol::client::Forgotten;
 use brrr_protocol::events::State;
 use brrr_protocol::model::{CallHash, FailureKind, JobId};
 use brrr_protocol::options::{Options, Scope};
@@ -311,6 +312,27 @@ async fn what_can_not_be_starts_nothing() {
         world.start(&keyed("k", "f", "1")).await;
         let late = StartRequest { deadline: Some(1), ..keyed("k", "f", "1") };
         assert_eq!(existing(world.start(&late).await), id("k"), "{:?}", world.kind);
+    })
+    .await;
+}
+
+/// A value that is there before a job starts does not end it before its start, whoever looks. It lives, so nothing is forgotten.
+#[tokio::test]
+async fn a_job_that_starts_later_is_not_ended_by_a_reader() {
+    on_every_backend(async |world: World| {
+        let handler = handler();
+        let later = StartRequest { start: StartTime::After(HOUR), ..keyed("later", "f", "1") };
+        world.start(&later).await;
+        let first = world.schedule("first", "f", "1").await;
+        world.work_for(&first, &handler).await;
+        let job = world.job(&id("later")).await;
+        assert_eq!(world.client.as_it_is(&id("later"), job.clone(), now()).await.unwrap(), job, "{:?}", world.kind);
+        let forgotten = world.client.forget(&hash("f", "1"), now()).await.unwrap();
+        assert_eq!(forgotten, Forgotten::InUse(id("later")), "{:?}", world.kind);
+        assert_eq!(world.job(&id("later")).await, job);
+        // When it has started, it ends with the value that is there.
+        let at = job.start + 1;
+        assert!(world.client.as_it_is(&id("later"), job, at).await.unwrap().is_over(), "{:?}", world.kind);
     })
     .await;
 }

@@ -164,6 +164,9 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
     // A parent that a peer ran is not notified of a failure, for example of a dead letter. If a peer computes the value after
     // that, only a repair finds out.
     let peers_see_failures = history.may.with_peers && history.may.with_dead_letters;
+    // A peer may have taken the message of a job early, and died over it. Nobody looks for it before the job's start.
+    let last_start = run.jobs.iter().map(|job| job.start).max().unwrap_or(0);
+    world.advance(last_start.saturating_sub(world.now()));
     if run.plan.repair || run.plan.bad_peers || peers_see_failures {
         history.stranded = history.unended();
         run.repair_all()?;

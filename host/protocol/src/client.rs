@@ -154,6 +154,10 @@ impl Client {
             return Ok(job);
         }
         let Some(outcome) = self.outcome(job_id, &job.call).await? else { return Ok(job) };
+        // A job that starts later takes a value when it starts.
+        if outcome.is_ok() && job.is_delayed(now) {
+            return Ok(job);
+        }
         let (store, key) = (self.backend.store(), Key::job(job_id));
         let of_outcome = if outcome.is_ok() { Key::value(&job.call) } else { Key::failure(&job.call, job_id) };
         let at = store.written(&[of_outcome]).await?.into_iter().flatten().next().unwrap_or(0);
@@ -355,6 +359,10 @@ impl Client {
             return Ok(false);
         }
         let Some(outcome) = self.outcome(job_id, &job.call).await? else { return Ok(true) };
+        // A job that starts later takes a value when it starts, which may be at any moment.
+        if outcome.is_ok() && job.is_delayed(now) {
+            return Ok(true);
+        }
         // No record says when the job ended, so the time is 0.
         let end = Some(JobEnd { state: JobState::of_outcome(&outcome), at: 0 });
         let over = JobRecord { end, ..job };

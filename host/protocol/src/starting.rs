@@ -86,6 +86,9 @@ pub enum BadStart {
     /// The time of the start does not fit into a record.
     #[error("the job would start too late to be recorded; choose an earlier start")]
     TooLate,
+    /// The deadline has passed.
+    #[error("the deadline has passed; choose a later one")]
+    DeadlinePassed,
     /// The job would have to end before it begins.
     #[error("the deadline is not after the start of the job; choose a later deadline, or an earlier start")]
     Deadline,
@@ -127,6 +130,9 @@ impl StartRequest {
         };
         if i64::try_from(start).is_err() {
             return Err(BadStart::TooLate);
+        }
+        if self.deadline.is_some_and(|at| at <= now) {
+            return Err(BadStart::DeadlinePassed);
         }
         if self.deadline.is_some_and(|at| at <= start) {
             return Err(BadStart::Deadline);

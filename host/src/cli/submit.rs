@@ -227,7 +227,7 @@ fn refused(bad: &BadStart) -> ExitError {
     let flag = match bad {
         BadStart::Key(_) => "--id",
         BadStart::TooLate => "--delay, --at",
-        BadStart::Deadline => "--deadline",
+        BadStart::Deadline | BadStart::DeadlinePassed => "--deadline",
     };
     ExitError::new(Exit::Usage, format!("{flag}: {bad}"))
 }

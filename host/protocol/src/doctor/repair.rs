@@ -16,6 +16,11 @@ impl Doctor {
         match finding {
             Finding::Lost(lost) => return self.queue_again(lost).await,
             Finding::Unnotified { call, job_id, topic, end } => {
+                // If it is the job's own call, the job ends with it. A job that has joined its call has no message of its own, and
+                // its entry is removed next.
+                if matches!(client().job(job_id).await, Ok(Some(job)) if job.call == *call) {
+                    client().is_alive(job_id, now).await?;
+                }
                 self.backend.notify_parents(&work(call, job_id, topic, now), *end).await?;
             }
             Finding::Abandoned { call, job_id, topic } => self.backend.abandon(&work(call, job_id, topic, now)).await?,
