@@ -25,7 +25,7 @@ pub struct FailureView<'a> {
     pub chain: &'a [String],
     /// What the handler attached to its error, if it is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = serde_json::Value)]
+    #[schema(value_type = serde_json::Value, required = false)]
     pub details: Option<Value>,
 }
 

@@ -14,12 +14,12 @@ use brrr_protocol::model::{CallHash, JobId};
 use brrr_protocol::records::JobRecord;
 use bytes::Bytes;
 use futures_util::Stream;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
 use super::problem::{Problem, ProblemKind};
@@ -48,6 +48,20 @@ pub struct EventsQuery {
     topic: Option<String>,
 }
 
+/// An event as it is sent. (For the document only.) The first one has only an id, which says where the stream begins.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServerSentEvent)]
+pub struct SentEvent {
+    /// The position of the event, for `Last-Event-ID`.
+    id: String,
+    /// `task` or `job`: what has changed its state.
+    #[schema(required = false)]
+    event: String,
+    /// The change, as JSON: `at`, `subject`, `job`, `call`, `task`, `topic`, `from`, `to`, `attempt`, `failure`, …
+    #[schema(required = false)]
+    data: String,
+}
+
 /// The parts of an event that a stream looks at.
 #[derive(Deserialize)]
 struct Head<'a> {
@@ -61,11 +75,11 @@ struct Head<'a> {
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/events", tag = "events", operation_id = "followJob",
     params(
-        ("job" = String, Path, description = "The job's id"),
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
         ("last-event-id" = Option<String>, Header, description = "Continues after this event"),
     ),
     responses(
-        (status = 200, description = "The events. The last one has the subject `job` and a final state", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The events. The last one has the subject `job` and a final state", body = SentEvent, content_type = "text/event-stream"),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
     ),
@@ -86,7 +100,7 @@ pub async fn of_job(State(gateway): State<Gateway>, Path(id): Path<String>, head
     get, path = "/v1/events", tag = "events", operation_id = "followAll",
     params(EventsQuery, ("last-event-id" = Option<String>, Header, description = "Continues after this event")),
     responses(
-        (status = 200, description = "The events, without an end", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The events, without an end", body = SentEvent, content_type = "text/event-stream"),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
     ),
 )]

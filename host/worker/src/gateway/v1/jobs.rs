@@ -126,7 +126,7 @@ fn with_value(gateway: &Gateway, job: &JobRecord, json: String, value: Bytes) ->
 #[utoipa::path(
     get, path = "/v1/jobs/{job}", tag = "jobs", operation_id = "readJob",
     params(
-        ("job" = String, Path, description = "The job's id"),
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the job, at most 60 s"),
     ),
     responses(
@@ -146,7 +146,7 @@ pub struct JobWithResult {
     #[serde(flatten)]
     job: JobView,
     /// The value, if the job is completed and the value is JSON.
-    #[schema(value_type = serde_json::Value)]
+    #[schema(value_type = serde_json::Value, required = false)]
     result: Option<()>,
     /// The value in Base64, if it is not JSON.
     result_base64: Option<String>,
@@ -161,7 +161,7 @@ pub struct JobWithResult {
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/result", tag = "jobs", operation_id = "readResult",
     params(
-        ("job" = String, Path, description = "The job's id"),
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the job, at most 60 s"),
     ),
     responses(
@@ -202,6 +202,7 @@ pub async fn result(State(gateway): State<Gateway>, Path(id): Path<String>, head
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Only jobs in this state: `scheduled`, `running`, `completed`, `failed`, `cancelled` or `timed-out`.
+    #[param(pattern = "^(scheduled|running|completed|failed|cancelled|timed-out)$")]
     state: Option<String>,
     /// Only jobs whose call is on this topic.
     topic: Option<String>,
@@ -211,6 +212,7 @@ pub struct ListQuery {
     #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// `next` of the page before.
+    #[param(pattern = "^[0-9]{1,19}$")]
     cursor: Option<String>,
 }
 
@@ -276,7 +278,7 @@ pub struct TreeQuery {
 /// The calls of a job.
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/tree", tag = "jobs", operation_id = "readTree",
-    params(("job" = String, Path, description = "The job's id"), TreeQuery),
+    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"), TreeQuery),
     responses(
         (status = 200, description = "The calls", body = Object),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
@@ -303,7 +305,7 @@ pub async fn tree(
 /// Cancels a job.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/cancel", tag = "jobs", operation_id = "cancelJob",
-    params(("job" = String, Path, description = "The job's id")),
+    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
     responses(
         (status = 200, description = "The job, which is cancelled now", body = JobWithResult),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
@@ -328,7 +330,7 @@ pub async fn cancel(State(gateway): State<Gateway>, Path(id): Path<String>, _: N
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/retry", tag = "jobs", operation_id = "retryJob",
     params(
-        ("job" = String, Path, description = "The job's id"),
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
         ("idempotency-key" = Option<String>, Header, description = "Retries the job once for this key"),
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the new job, at most 60 s"),
     ),

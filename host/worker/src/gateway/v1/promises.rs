@@ -53,7 +53,7 @@ pub struct AwaitedPromise {
 /// Resolves a promise with the JSON of the body. Without a body the value is null.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/promises/{name}", tag = "promises", operation_id = "resolvePromise",
-    params(("job" = String, Path, description = "The job's id"), ("name" = String, Path, description = "The promise's name")),
+    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"), ("name" = String, Path, description = "The promise's name", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
     request_body(content = Object, description = "The value: any JSON"),
     responses(
         (status = 200, description = "The promise has this value", body = PromiseStatus),
@@ -80,7 +80,7 @@ pub async fn resolve(
 /// Rejects a promise.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/promises/{name}/reject", tag = "promises", operation_id = "rejectPromise",
-    params(("job" = String, Path, description = "The job's id"), ("name" = String, Path, description = "The promise's name")),
+    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"), ("name" = String, Path, description = "The promise's name", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
     request_body = Rejection,
     responses(
         (status = 200, description = "The promise is rejected", body = PromiseStatus),
@@ -125,7 +125,7 @@ fn answer(id: &JobId, answered: Answered, status: &'static str) -> Result<Json<P
 /// The promises that a job waits for now.
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/promises", tag = "promises", operation_id = "listPromises",
-    params(("job" = String, Path, description = "The job's id")),
+    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
     responses(
         (status = 200, description = "The promises", body = AwaitedPromises),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),

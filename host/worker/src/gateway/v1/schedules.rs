@@ -43,8 +43,10 @@ pub struct ScheduleBody {
     #[serde(default)]
     options: JobOptionsBody,
     /// What happens if the previous job is still alive: `allow` (the default), `skip` or `cancel-previous`.
+    #[schema(pattern = "^(allow|skip|cancel-previous)$")]
     overlap: Option<String>,
     /// How late a tick may be started, if no worker was there: `1h` unless given.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)( [0-9]{1,4}(ms|s|m|h|d))*$")]
     catch_up: Option<String>,
     /// Ticks pass without a job. Not given: as it is.
     paused: Option<bool>,
@@ -74,7 +76,7 @@ fn shown(gateway: &Gateway, status: StatusCode, topic: &Topic, name: &str, sched
 /// The schedules of a topic.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/schedules", tag = "schedules", operation_id = "listSchedules",
-    params(("topic" = String, Path, description = "The topic")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$")),
     responses(
         (status = 200, description = "The schedules", body = ScheduleList<'static>),
         (status = 404, description = "`no-such-topic`", body = Problem, content_type = "application/problem+json"),
@@ -90,7 +92,7 @@ pub async fn list(State(gateway): State<Gateway>, Path(topic): Path<String>) -> 
 /// A schedule.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/schedules/{name}", tag = "schedules", operation_id = "readSchedule",
-    params(("topic" = String, Path, description = "The topic"), ("name" = String, Path, description = "The schedule's name")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
     responses(
         (status = 200, description = "The schedule", body = Object),
         (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem, content_type = "application/problem+json"),
@@ -105,7 +107,7 @@ pub async fn read(State(gateway): State<Gateway>, Path((topic, name)): Path<(Str
 /// Adds a schedule, or changes it.
 #[utoipa::path(
     put, path = "/v1/topics/{topic}/schedules/{name}", tag = "schedules", operation_id = "putSchedule", request_body = ScheduleBody,
-    params(("topic" = String, Path, description = "The topic"), ("name" = String, Path, description = "The schedule's name")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
     responses(
         (status = 201, description = "It was added", body = Object),
         (status = 200, description = "It was changed, or was so already", body = Object),
@@ -163,7 +165,7 @@ async fn spec(gateway: &Gateway, topic: &Topic, body: ScheduleBody) -> Result<Sc
 /// Removes a schedule. Its jobs go on.
 #[utoipa::path(
     delete, path = "/v1/topics/{topic}/schedules/{name}", tag = "schedules", operation_id = "deleteSchedule",
-    params(("topic" = String, Path, description = "The topic"), ("name" = String, Path, description = "The schedule's name")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
     responses(
         (status = 204, description = "It was removed"),
         (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem, content_type = "application/problem+json"),
@@ -183,7 +185,7 @@ pub async fn remove(
 /// Pauses a schedule: its ticks pass without a job.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/schedules/{name}/pause", tag = "schedules", operation_id = "pauseSchedule",
-    params(("topic" = String, Path, description = "The topic"), ("name" = String, Path, description = "The schedule's name")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
     responses(
         (status = 200, description = "The schedule", body = Object),
         (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem, content_type = "application/problem+json"),
@@ -198,7 +200,7 @@ pub async fn pause(State(gateway): State<Gateway>, Path((topic, name)): Path<(St
 /// Lets a schedule go on. Ticks that have passed meanwhile are not caught up.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/schedules/{name}/resume", tag = "schedules", operation_id = "resumeSchedule",
-    params(("topic" = String, Path, description = "The topic"), ("name" = String, Path, description = "The schedule's name")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
     responses(
         (status = 200, description = "The schedule", body = Object),
         (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem, content_type = "application/problem+json"),
@@ -214,7 +216,7 @@ pub async fn resume(State(gateway): State<Gateway>, Path((topic, name)): Path<(S
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/schedules/{name}/run", tag = "schedules", operation_id = "runSchedule",
     params(
-        ("topic" = String, Path, description = "The topic"), ("name" = String, Path, description = "The schedule's name"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$"),
         ("idempotency-key" = Option<String>, Header, description = "Starts one job for this key"),
     ),
     responses(

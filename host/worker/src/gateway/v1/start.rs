@@ -1,7 +1,7 @@
 //! `POST /v1/jobs`: starts a job.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -30,18 +30,22 @@ use crate::view::job::JobView;
 #[serde(deny_unknown_fields)]
 pub struct StartBody {
     /// The topic. Not given: the topic of the gateway whose workers handle the task.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,75}$")]
     topic: Option<String>,
     /// The task of the job's call.
-    #[schema(min_length = 1)]
+    #[schema(pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")]
     task: String,
     /// The named arguments of the task. Not given: none.
     #[schema(value_type = Option<Object>)]
     input: Option<Box<RawValue>>,
     /// Instead of `input`: the payload's bytes as they are, in Base64.
+    #[schema(pattern = "^([A-Za-z0-9+/]{4})*$")]
     payload_base64: Option<String>,
     /// Start after this time: `5m`.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)( [0-9]{1,4}(ms|s|m|h|d))*$")]
     delay: Option<String>,
     /// Start at this time (RFC 3339, in UTC).
+    #[schema(format = DateTime)]
     at: Option<String>,
     /// How the job is run.
     #[serde(default)]
@@ -54,24 +58,32 @@ pub struct StartBody {
 #[schema(as = JobOptions)]
 pub struct JobOptionsBody {
     /// The longest time of the job, from its start: `1h`.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)( [0-9]{1,4}(ms|s|m|h|d))*$")]
     pub timeout: Option<String>,
     /// The time by which the job must have ended (RFC 3339, in UTC).
+    #[schema(format = DateTime)]
     pub deadline: Option<String>,
     /// The most messages that the job may send.
     pub max_messages: Option<u32>,
     /// Who shares the outcomes of the job's calls: `fleet`, `job` or a duration.
+    #[schema(pattern = "^(fleet|job|[1-9][0-9]{0,3}(ms|s|m|h|d))$")]
     scope: Option<String>,
     /// A name for people.
+    #[schema(pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")]
     label: Option<String>,
     /// The longest time of one run: `30s`.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)( [0-9]{1,4}(ms|s|m|h|d))*$")]
     task_timeout: Option<String>,
     /// How often a failed call is retried.
     max_retries: Option<u32>,
     /// The pause before the first retry: `1s`.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)( [0-9]{1,4}(ms|s|m|h|d))*$")]
     retry_delay: Option<String>,
     /// The longest pause before a retry.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)( [0-9]{1,4}(ms|s|m|h|d))*$")]
     max_retry_delay: Option<String>,
     /// How the pauses grow: `exponential` or `fixed`.
+    #[schema(pattern = "^(exponential|fixed)$")]
     retry_backoff: Option<String>,
 }
 
@@ -203,8 +215,7 @@ pub fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
 }
 
 fn moment(name: &str, text: &str) -> Result<Millis, Problem> {
-    let time = humantime::parse_rfc3339(text);
+    let time = text.parse::<jiff::Timestamp>();
     let time = time.map_err(|error| bad(format!("{name}: {error}; write it as 2030-01-31T18:00:00Z")))?;
-    let since = time.duration_since(UNIX_EPOCH).map_err(|_| bad(format!("{name}: that is before 1970")))?;
-    Millis::try_from(since.as_millis()).map_err(|_| bad(format!("{name}: that is too late")))
+    Millis::try_from(time.as_millisecond()).map_err(|_| bad(format!("{name}: that is before 1970")))
 }

@@ -82,7 +82,7 @@ pub async fn list(State(gateway): State<Gateway>) -> Result<Json<TopicList>, Pro
 /// A topic, with what its tasks are.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}", tag = "topics", operation_id = "readTopic",
-    params(("topic" = String, Path, description = "The topic")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$")),
     responses(
         (status = 200, description = "The topic", body = TopicDocument),
         (status = 404, description = "`no-such-topic`", body = Problem, content_type = "application/problem+json"),
@@ -131,7 +131,7 @@ pub struct DeadLetterList<'a> {
 /// The dead letters of a topic, oldest first.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/dead-letters", tag = "topics", operation_id = "listDeadLetters",
-    params(("topic" = String, Path, description = "The topic"), DeadLettersQuery),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), DeadLettersQuery),
     responses(
         (status = 200, description = "The dead letters", body = DeadLetterList<'static>),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
@@ -173,7 +173,7 @@ pub struct SentAgain {
 /// Sends a dead letter again, and removes it from the dead letters.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/dead-letters/{id}/send", tag = "topics", operation_id = "sendDeadLetter",
-    params(("topic" = String, Path, description = "The topic"), ("id" = String, Path, description = "The id of the dead letter")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("id" = String, Path, description = "The id of the dead letter")),
     responses(
         (status = 200, description = "It was sent", body = SentAgain),
         (status = 404, description = "`no-such-topic`, `no-such-dead-letter`", body = Problem, content_type = "application/problem+json"),
@@ -203,7 +203,7 @@ pub async fn send_again(
 /// Removes a dead letter.
 #[utoipa::path(
     delete, path = "/v1/topics/{topic}/dead-letters/{id}", tag = "topics", operation_id = "deleteDeadLetter",
-    params(("topic" = String, Path, description = "The topic"), ("id" = String, Path, description = "The id of the dead letter")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("id" = String, Path, description = "The id of the dead letter")),
     responses(
         (status = 204, description = "It was removed"),
         (status = 404, description = "`no-such-topic`, `no-such-dead-letter`", body = Problem, content_type = "application/problem+json"),
