@@ -11,6 +11,7 @@ COMPONENTS=(
   mistakes=guests/python/mistakes/app.py
   fetch=guests/python/example/fetch.py
   smoothie=examples/smoothie/python/app.py
+  webshop=examples/webshop/tasks.py
 )
 SDK=guests/python/sdk
 
