@@ -43,7 +43,7 @@ class Browser:
         """Sends a form. Returns where the answer leads."""
         answer = self._http.post(path, data=form, headers={"content-type": FORM} | (headers or {}))
         assert answer.status_code == expect, f"POST {path}: {answer.status_code}, not {expect}: {answer.text}"
-        return answer.headers.get("location", "")
+        return str(answer.headers.get("location", ""))
 
     def place(self, number: str, item: str, quantity: int, expect: int = 303) -> str:
         """Places an order. Returns the path of its page."""
@@ -110,8 +110,12 @@ def wait_for(what: str, condition: Callable[[], Any]) -> None:
 
 def main(shop: str, pid_file: Path, output: Path) -> str:
     browser = Browser(shop)
-    printed = lambda text: output.read_text().count(text)  # noqa: E731
-    id_of = lambda order: order.rsplit("/", 1)[1]  # noqa: E731
+
+    def printed(text: str) -> int:
+        return output.read_text().count(text)
+
+    def undone(order: str) -> int:
+        return printed(f"order {order.rsplit('/', 1)[1]}: undone")
 
     # A small order; the customer presses the button twice.
     small = browser.place("small", "lamp", 2)
@@ -131,12 +135,12 @@ def main(shop: str, pid_file: Path, output: Path) -> str:
     browser.end(approved, "completed", "sold", "approved by Ann")
     browser.post(f"{rejected}/reject", {"reason": "<b>too dear</b>"})
     browser.end(rejected, "completed", "rejected", "&lt;b&gt;too dear&lt;/b&gt;")
-    wait_for("the undoing of the rejected order", lambda: printed(f"order {id_of(rejected)}: undone"))
+    wait_for("the undoing of the rejected order", lambda: undone(rejected))
     browser.post(f"{rejected}/approve", {"by": "Bob"}, expect=409)
     browser.post(f"{cancelled}/cancel", {})
     browser.end(cancelled, "cancelled")
     browser.post(f"{cancelled}/cancel", {})
-    wait_for("the undoing of the cancelled order", lambda: printed(f"order {id_of(cancelled)}: undone"))
+    wait_for("the undoing of the cancelled order", lambda: undone(cancelled))
 
     # The worker is killed while one order waits for a person and another one for the next attempt of its charge.
     waiting = browser.place("waiting", "desk", 2)
@@ -153,7 +157,7 @@ def main(shop: str, pid_file: Path, output: Path) -> str:
     # Once for each order, whatever happened.
     wait_for("the mail of the last order", lambda: printed("Order waiting: 2 x desk, sold"))
     assert printed("Order small:") == 1, "the small order sent several mails"
-    assert f"order {id_of(approved)}: undone" not in output.read_text(), "an approved order was undone"
+    assert not undone(approved), "an approved order was undone"
 
     # Pages of other sites, other names of this machine, orders that do not exist, fields that are wrong.
     browser.post("/orders", {}, expect=403, headers={"origin": "https://elsewhere.example"})

@@ -15,5 +15,8 @@ say "the shop"
 CHECK=1 "$ROOT/examples/webshop/run.sh"
 say "the types"
 cd "$ROOT/examples/webshop"
-MYPYPATH=$ROOT/clients/python/src "$BUILD/venv/bin/mypy" --cache-dir "$BUILD/.mypy-webshop" --strict --no-error-summary \
-  --python-executable "$BUILD/venv-webshop/bin/python" -p shop
+types() { "$BUILD/venv/bin/mypy" --cache-dir "$BUILD/.mypy-webshop" --strict --no-error-summary "$@"; }
+MYPYPATH=$ROOT/guests/python/sdk types tasks.py
+# With what run.sh has installed for the web application.
+MYPYPATH=$ROOT/clients/python/src types --python-executable "$BUILD/venv-webshop/bin/python" -p shop
+types --python-executable "$BUILD/venv-webshop/bin/python" check.py
