@@ -28,7 +28,8 @@ if ! cmp -s "$HERE/requirements.txt" "$VENV/.requirements"; then
   cp "$HERE/requirements.txt" "$VENV/.requirements"
 fi
 
-if [ -z "${KEEP:-}" ]; then rm -rf "$STATE"; fi
+# The check counts what is printed, so it begins with an empty store.
+if [ -z "${KEEP:-}" ] || [ -n "${CHECK:-}" ]; then rm -rf "$STATE"; fi
 mkdir -p "$STATE"
 export BRRR_BACKEND=sqlite:$STATE/state.db
 # The client of this repository, as it is.

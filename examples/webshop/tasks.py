@@ -31,11 +31,9 @@ class Receipt:
     cents: int
     payment: str
     note: str
-    mail: str
-    """The job that sends the mail."""
 
 
-@brrr.handler
+@brrr.handler(scope="job")  # an order shares its result, and its approval, with no other one
 async def order(app: brrr.App, number: str, item: str, quantity: int, cents: int, email: str) -> Receipt:
     """Reserves the goods, charges the customer, asks a person about a large amount, and sends a mail."""
     # Stock and bank know the order by its job. A job that retries this one is another order to them, for this one is undone.
@@ -49,9 +47,9 @@ async def order(app: brrr.App, number: str, item: str, quantity: int, cents: int
     decision = await decide(app) if cents > APPROVAL_ABOVE else Decision("sold", "needs no approval")
     if decision.state != "sold":
         await app.call(undo)(id)
-    # The order is over without waiting for the mail server.
-    job = await app.spawn(mail)(email, f"Order {number}: {quantity} x {item}, {decision.state}")
-    return Receipt(number, decision.state, cents, payment, decision.note, job)
+    # A job of its own: the order is over without waiting for the mail server.
+    await app.spawn(mail)(email, f"Order {number}: {quantity} x {item}, {decision.state}")
+    return Receipt(number, decision.state, cents, payment, decision.note)
 
 
 async def decide(app: brrr.App) -> Decision:

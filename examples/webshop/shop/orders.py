@@ -45,8 +45,7 @@ class Orders:
         """
         cents = PRICES[item] * quantity
         arguments = {"number": number, "item": item, "quantity": quantity, "cents": cents, "email": email}
-        # The scope: an order shares no results with other orders.
-        job = await self._client.start_with(TOPIC, TASK, arguments, key=f"order-{number}", scope="job")
+        job = await self._client.start_with(TOPIC, TASK, arguments, key=f"order-{number}")
         return job.id
 
     async def find(self, id: str) -> JobInfo:
