@@ -27,6 +27,7 @@ FORM = "application/x-www-form-urlencoded"
 class Step:
     """An event of an order's page."""
 
+    id: str
     text: str
     waits: bool
     is_over: bool
@@ -55,9 +56,12 @@ class Browser:
         assert answer.status_code == expect, f"GET {path}: {answer.status_code}, not {expect}: {answer.text}"
         return answer
 
-    def follow(self, order: str) -> Iterator[Step]:
-        """The events of an order. When the stream breaks, it continues after the last one, as a browser does."""
-        end, last = time.monotonic() + PATIENCE, ""
+    def follow(self, order: str, last: str = "") -> Iterator[Step]:
+        """The events of an order. When the stream breaks, it continues after the last one, as a browser does.
+
+        last: the id of an event. The first event is the one after it.
+        """
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             headers = {"last-event-id": last} if last else {}
             with self._http.stream("GET", f"{order}/events", headers=headers, timeout=PATIENCE) as answer:
@@ -67,7 +71,7 @@ class Browser:
                 for message in messages(answer.iter_lines()):
                     last = message["id"]
                     data = json.loads(message["data"])
-                    step = Step(data["text"], data["waits"], message["event"] == "over")
+                    step = Step(last, data["text"], data["waits"], message["event"] == "over")
                     yield step
                     if step.is_over:
                         return
@@ -124,6 +128,8 @@ def main(shop: str, pid_file: Path, output: Path) -> str:
     assert any("the bank is busy" in step for step in steps), f"the charge was not tried again: {steps}"
     assert browser.place("small", "lamp", 2) == small, "an order that is over is placed again"
     browser.place("small", "chair", 1, expect=409)
+    events = list(browser.follow(small))
+    assert list(browser.follow(small, last=events[2].id)) == events[3:], "a page that comes back does not continue where it was"
     wait_for("the mail of the small order", lambda: printed("Order small: 2 x lamp, sold"))
 
     # Large orders: a person approves one and rejects one, and the customer cancels one.
