@@ -179,5 +179,7 @@ def main(shop: str, pid_file: Path, output: Path) -> str:
 if __name__ == "__main__":
     try:
         print(main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])))
-    except (AssertionError, httpx.HTTPError) as error:
-        sys.exit(f"the shop does not work: {error or repr(error)}")
+    except AssertionError as error:
+        sys.exit(f"the shop does not work: {error}")
+    except httpx.RequestError as error:
+        sys.exit(f"the shop does not work: {error.request.method} {error.request.url}: {error!r}")
