@@ -11,6 +11,7 @@ COMPONENTS=(
   mistakes=guests/python/mistakes/app.py
   fetch=guests/python/example/fetch.py
   smoothie=examples/smoothie/python/app.py
+  webshop=examples/webshop/tasks.py
 )
 SDK=guests/python/sdk
 
@@ -18,7 +19,10 @@ SDK=guests/python/sdk
 for each in "${COMPONENTS[@]}"; do
   [ "${1:-${each%%=*}}" = "${each%%=*}" ] || continue
   source=${each#*=}
-  component python "${each%%=*}" wit "$SDK/brrr" "$(dirname "$source")" guests/python/requirements.txt \
+  folder=$(dirname "$source")
+  # Beside the tasks of the shop is the web application, which is no part of the component.
+  [ "$folder" != examples/webshop ] || folder=$source
+  component python "${each%%=*}" wit "$SDK/brrr" "$folder" guests/python/requirements.txt \
     scripts/guests/python.sh -- \
     env PYTHONPATH="$ROOT/$SDK" "$BUILD/venv/bin/python" -m brrr.build "$ROOT/$source" -o
 done
