@@ -35,6 +35,7 @@ for client in python typescript; do
   "$ROOT/scripts/test/client_$client.sh"
 done
 "$ROOT/scripts/test/api.sh"
+"$ROOT/scripts/test/webshop.sh"
 say "the demo"
 for backend in sqlite aws-local; do
   CHECK=1 BACKEND=$backend PORT=${DEMO_PORT:-18080} BRRR_HOST=${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host "$ROOT/scripts/demo.sh"

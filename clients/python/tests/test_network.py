@@ -129,7 +129,6 @@ def test_a_lost_answer_to_a_resolved_promise(client: Client, through: Client, pr
     job.cancel()
 
 
-@pytest.mark.xfail(reason="the host answers job-over to the same resolution, once the job is over")
 def test_a_lost_answer_to_a_promise_that_ends_the_job(client: Client, through: Client, proxy: Proxy) -> None:
     job = alone(client, "asks", name="approval", limit=0)
     eventually("the promise", job.promises)

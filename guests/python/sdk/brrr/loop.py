@@ -157,8 +157,8 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         return -(-(self._host.unix_us() + round(self._until(due) * 1e6)) // 1000)
 
     def _until(self, due: float) -> float:
-        """The seconds until then."""
-        return min(due - self.time(), _LONGEST)
+        """The seconds until then. None are left if the time passes meanwhile."""
+        return min(max(due - self.time(), 0.0), _LONGEST)
 
     def _next_timer(self) -> float | None:
         """When the earliest timer is due."""
