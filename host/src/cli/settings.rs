@@ -203,7 +203,7 @@ mod tests {
         // Set for each component.
         const OF_COMPONENTS: [&str; 4] = ["allow-http", "dir", "env", "env-file"];
         // Set for one call.
-        const OF_A_CALL: [&str; 6] = ["codec", "deadline", "fresh", "wait", "id", "watch"];
+        const OF_A_CALL: [&str; 8] = ["at", "codec", "deadline", "delay", "fresh", "wait", "id", "watch"];
         let schema = serde_json::to_value(Config::schema()).unwrap();
         let keys =
             |of: &serde_json::Value| of["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();

@@ -22,6 +22,8 @@ pub struct WorkerSection {
     http: Option<Text<Address>>,
     /// The file with the token that clients of the gateway must send.
     http_token_file: Option<PathBuf>,
+    /// The origins of web pages that may use the gateway, for example `https://shop.example`.
+    http_allow_origin: Vec<String>,
     /// The most memory that one run may use.
     memory: Option<Size>,
     /// The longest time that one run may take, unless its task sets another time.
@@ -89,6 +91,8 @@ pub struct Serve {
     http: Option<Text<Address>>,
     /// The file with the token that clients must send.
     http_token_file: Option<PathBuf>,
+    /// The origins of web pages that may use the gateway, for example `https://shop.example`.
+    http_allow_origin: Vec<String>,
 }
 
 /// How the pauses before retries grow, in the words of flags and files.
