@@ -136,7 +136,7 @@ fn a_deadline_passes_without_any_worker() {
     worker.stop().ok();
     assert!(!events(&env, "events.jsonl").iter().any(|e| e["job"] == *id && e["to"] == "running"));
     let past = env.run(["call", "fib", "--deadline", "2001-01-01T00:00:00+01:00"]);
-    past.refused(2, &["--deadline", "not after the start"]);
+    past.refused(2, &["--deadline", "has passed"]);
 }
 
 #[test]
