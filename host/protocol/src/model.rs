@@ -115,6 +115,18 @@ impl JobId {
         Self::of_parts(&[b"brrr.key", topic.as_str().as_bytes(), key.as_bytes()])
     }
 
+    /// The id of the job that retries this job, if it is asked for with this key.
+    #[must_use]
+    pub fn of_retry(job_id: &Self, key: &str) -> Self {
+        Self::of_parts(&[b"brrr.retry", job_id.as_str().as_bytes(), key.as_bytes()])
+    }
+
+    /// The id of the job that a person starts of a schedule, if it is asked for with this key.
+    #[must_use]
+    pub fn of_schedule_run(topic: &Topic, schedule: &str, key: &str) -> Self {
+        Self::of_parts(&[b"brrr.run", topic.as_str().as_bytes(), schedule.as_bytes(), key.as_bytes()])
+    }
+
     /// The id of a detached job: the job that the call `parent` of the job `job_id` starts as its `n`th, from 0.
     #[must_use]
     pub fn of_detached(job_id: &Self, parent: &CallHash, n: u64) -> Self {

@@ -224,8 +224,7 @@ impl Client {
         let (task, payload) = (request.task.clone(), request.payload.clone());
         let topic = request.topic.clone();
         let asked = Call { hash: request.hash.clone(), task, payload, topic, options: Options::default() };
-        let scope = request.options.scope.unwrap_or_default();
-        if !is_job_of(self.backend(), &job_id, &found, &asked, scope).await? {
+        if !is_job_of(self.backend(), &job_id, &found, &asked, request.scope()).await? {
             return Ok(Started::KeyReused(job_id));
         }
         if !found.is_over() {

@@ -193,7 +193,7 @@ impl Stage<'_> {
         {
             return self.abandon(&loaded, state, self.before).await;
         }
-        // A queue may deliver a message a little too early, and `doctor` of an earlier version sends one.
+        // A queue may deliver a message a little too early, and a person may send one again.
         if let Some(job) = &loaded.job
             && self.work.ends_job
             && job.is_delayed(now)

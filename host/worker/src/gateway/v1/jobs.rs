@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use brrr_protocol::client::{Cancelled, Retried};
-use brrr_protocol::model::{JobId, Outcome, Topic};
+use brrr_protocol::model::{JobId, Outcome};
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::tree::{Bounds, Tree};
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use super::Answer;
 use super::problem::{Problem, ProblemKind};
 use super::request::{NoBody, bad, job_id, key, wait};
 use crate::gateway::Gateway;
+use crate::gateway::results::Sendable;
 use crate::job_list::JobList;
 use crate::new_call::new_job_id;
 use crate::view::FailureView;
@@ -111,10 +112,15 @@ fn applied(response: &mut Response, wait: Option<Duration>) {
     }
 }
 
+/// Reserves memory for the value of a job.
+fn room_for(gateway: &Gateway, job: &JobRecord, value: Bytes) -> Result<Sendable, Problem> {
+    let busy = || Problem::new(ProblemKind::Busy, "too many large results are being read at once; try again later");
+    gateway.shared.results.room_for(&job.call, value).ok_or_else(busy)
+}
+
 /// The job with its value. JSON is sent as it is stored, so no number loses digits.
 fn with_value(gateway: &Gateway, job: &JobRecord, json: String, value: Bytes) -> Result<Body, Problem> {
-    let busy = || Problem::new(ProblemKind::Busy, "too many large results are being read at once; try again later");
-    let held = gateway.shared.results.room_for(&job.call, value).ok_or_else(busy)?;
+    let held = room_for(gateway, job, value)?;
     if held.is_json() {
         return Ok(held.into_body(Bytes::from(format!("{json},\"result\":")), "}"));
     }
@@ -181,9 +187,7 @@ pub async fn result(State(gateway): State<Gateway>, Path(id): Path<String>, head
     let outcome: Option<Outcome> = gateway.shared.client.outcome(&id, &job.call).await?;
     match outcome {
         Some(Ok(value)) => {
-            let busy = "too many large results are being read at once; try again later";
-            let held = gateway.shared.results.room_for(&job.call, value);
-            let held = held.ok_or_else(|| Problem::new(ProblemKind::Busy, busy))?;
+            let held = room_for(&gateway, &job, value)?;
             let media = if held.is_json() { "application/json" } else { "application/octet-stream" };
             let body = held.into_body(Bytes::new(), "");
             let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, media)], body).into_response();
@@ -344,8 +348,7 @@ pub async fn cancel(State(gateway): State<Gateway>, Path(id): Path<String>, _: N
 pub async fn retry(State(gateway): State<Gateway>, Path(id): Path<String>, headers: HeaderMap, _: NoBody) -> Answer {
     let (id, client) = (job_id(id)?, &gateway.shared.client);
     // With a key the job is retried once, however often it is asked for.
-    let of_key = |key: String| JobId::of_key(&Topic::from("-"), &format!("retry {id} {key}"));
-    let new = key(&headers)?.map_or_else(new_job_id, |key| Ok(of_key(key)))?;
+    let new = key(&headers)?.map_or_else(new_job_id, |key| Ok(JobId::of_retry(&id, &key)))?;
     match client.retry(&id, new.clone(), client.now()).await? {
         Retried::As(..) => {
             show(&gateway, &new, Shown { status: StatusCode::CREATED, wait: wait(&headers), location: true }).await

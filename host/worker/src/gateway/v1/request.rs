@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::problem::{Problem, ProblemKind};
+use crate::gateway::body::HeldBody;
 use crate::gateway::{Gateway, LARGE};
 
 /// The longest wait of a request. A client that waits longer asks again.
@@ -22,12 +23,15 @@ pub fn bad(text: impl Into<String>) -> Problem {
     Problem::new(ProblemKind::BadRequest, text)
 }
 
+/// A body, with its share of the memory for bodies.
+async fn read(gateway: &Gateway, body: Body) -> Result<HeldBody, Problem> {
+    let refused = |(status, text)| Problem::new(ProblemKind::of_status(status), text);
+    gateway.shared.bodies.read(body).await.map_err(refused)
+}
+
 /// The bytes of a body.
 pub async fn bytes(gateway: &Gateway, body: Body) -> Result<Bytes, Problem> {
-    match gateway.shared.bodies.read(body).await {
-        Ok(held) => Ok(held.bytes.freeze()),
-        Err((status, text)) => Err(Problem::new(ProblemKind::of_status(status), text)),
-    }
+    Ok(read(gateway, body).await?.bytes.freeze())
 }
 
 /// A request that needs no body. A body is read nevertheless, because the connection could not be used for the next request otherwise.
@@ -48,7 +52,7 @@ pub async fn json<T: DeserializeOwned + Send + 'static>(
     body: Body,
 ) -> Result<T, Problem> {
     // The body is read in any case. Otherwise the connection could not be used for the next request.
-    let bytes = bytes(gateway, body).await?;
+    let held = read(gateway, body).await?;
     if let Some(media) = headers.get(header::CONTENT_TYPE) {
         let media =
             media.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -57,9 +61,10 @@ pub async fn json<T: DeserializeOwned + Send + 'static>(
             return Err(Problem::new(ProblemKind::UnsupportedMediaType, text));
         }
     }
-    let size = bytes.len();
-    let read = move || serde_json::from_slice::<T>(&bytes).map_err(|error| bad(format!("the body: {error}")));
-    off_loop(gateway, size, read).await
+    let size = held.bytes.len();
+    // The body keeps its share of the memory until it is parsed.
+    let parse = move || serde_json::from_slice::<T>(&held.bytes).map_err(|error| bad(format!("the body: {error}")));
+    off_loop(gateway, size, parse).await
 }
 
 /// Runs work on a request of this size: small ones at once, large ones on a thread of their own, one at a time.

@@ -232,8 +232,8 @@ pub async fn run(
 ) -> Answer {
     let (topic, schedules) = of(&gateway, topic)?;
     // With a key one job is started, however often it is asked for.
-    let of_key = |key: String| JobId::of_key(&topic, &format!("run {name} {key}"));
-    let job_id = key(&headers)?.map_or_else(new_job_id, |key| Ok(of_key(key)))?;
+    let of_key = |key: String| Ok(JobId::of_schedule_run(&topic, &name, &key));
+    let job_id = key(&headers)?.map_or_else(new_job_id, of_key)?;
     if !schedules.run_now(&name, &job_id, gateway.shared.client.now()).await? {
         return Err(none(&topic, &name));
     }
