@@ -61,6 +61,27 @@ install_apt() {
   ) 9>"$BUILD/.apt.lock"
 }
 
+# install_pinned VENV REQUIREMENTS: makes a Python environment in that folder, with exactly what the file says.
+install_pinned() {
+  local venv=$1 requirements=$2
+  have python3 || install_apt python3
+  # The programs of an environment name its place, so those of a project that was moved do not run.
+  if ! "$venv/bin/pip" --version >/dev/null 2>&1; then
+    # Debian packages what venv needs separately.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_apt python3-venv
+    say "making ${venv#"$ROOT"/}"
+    mkdir -p "$(dirname "$venv")"
+    python3 -m venv --clear "$venv" || die "python3 -m venv failed, see above"
+  fi
+  # The copy says what is installed: pip takes a second to find out that there is nothing to do.
+  if ! cmp -s "$requirements" "$venv/.requirements"; then
+    say "installing what ${requirements#"$ROOT"/} names"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" >&2 ||
+      die "pip could not install ${requirements#"$ROOT"/}; see its message above"
+    cp "$requirements" "$venv/.requirements"
+  fi
+}
+
 # put FILE TARGET: copies only when the bytes differ, so that nothing downstream rebuilds for nothing.
 put() {
   mkdir -p "$(dirname "$2")"

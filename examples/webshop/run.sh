@@ -19,14 +19,7 @@ if [ -z "${BRRR_HOST:-}" ]; then
   say "building the host (several minutes the first time)"
   cargo build --manifest-path "$ROOT/Cargo.toml" --locked -p brrr-host
 fi
-# scripts/guests/python.sh has seen to it that there is a Python with venv.
-[ -x "$VENV/bin/pip" ] || python3 -m venv "$VENV" || die "python3 -m venv failed, see above"
-if ! cmp -s "$HERE/requirements.txt" "$VENV/.requirements"; then
-  say "installing what the web application needs"
-  "$VENV/bin/pip" install --quiet --disable-pip-version-check -r "$HERE/requirements.txt" >&2 ||
-    die "pip could not install examples/webshop/requirements.txt; see its message above"
-  cp "$HERE/requirements.txt" "$VENV/.requirements"
-fi
+install_pinned "$VENV" "$HERE/requirements.txt"
 
 # The check counts what is printed, so it begins with an empty store.
 if [ -z "${KEEP:-}" ] || [ -n "${CHECK:-}" ]; then rm -rf "$STATE"; fi

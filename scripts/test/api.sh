@@ -10,17 +10,7 @@ COMPONENT=$GUESTS/rust/rust-conformance.wasm
 
 [ -x "$HOST" ] || die "there is no $HOST; build it (cargo build -p brrr-host), or set BRRR_HOST_BIN"
 [ -f "$COMPONENT" ] || "$ROOT/scripts/guests.sh" rust
-have python3 || install_apt python3
-if [ ! -x "$VENV/bin/pip" ]; then
-  python3 -c 'import ensurepip, venv' 2>/dev/null || install_apt python3-venv
-  python3 -m venv "$VENV" || die "python3 -m venv failed, see above"
-fi
-if ! cmp -s "$REQUIREMENTS" "$VENV/.requirements"; then
-  say "installing the tools that test the API"
-  "$VENV/bin/pip" install --quiet --disable-pip-version-check -r "$REQUIREMENTS" >&2 ||
-    die "pip could not install tests/api/requirements.txt; see its message above"
-  cp "$REQUIREMENTS" "$VENV/.requirements"
-fi
+install_pinned "$VENV" "$REQUIREMENTS"
 
 FOLDER=$(mktemp -d)
 cd "$FOLDER"

@@ -19,20 +19,7 @@ export PYTHONDONTWRITEBYTECODE=1 PYRIGHT_PYTHON_CACHE_DIR=$VENV/pyright PYRIGHT_
 have python3 || install_apt python3
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
   die "Python 3.10 or newer is needed, python3 is $(python3 --version). Get one from python.org or your package manager"
-if [ ! -x "$VENV/bin/pip" ]; then
-  # Debian packages what venv needs separately.
-  python3 -c 'import ensurepip, venv' 2>/dev/null || install_apt python3-venv
-  say "making build/venv-client-python"
-  mkdir -p "$BUILD"
-  python3 -m venv "$VENV" || die "python3 -m venv failed, see above"
-fi
-# The copy says what is installed: pip takes a second to find out that there is nothing to do.
-if ! cmp -s "$REQUIREMENTS" "$VENV/.requirements"; then
-  say "installing the tools of the Python client"
-  "$VENV/bin/pip" install --quiet --disable-pip-version-check -r "$REQUIREMENTS" >&2 ||
-    die "pip could not install clients/python/requirements.txt; see its message above"
-  cp "$REQUIREMENTS" "$VENV/.requirements"
-fi
+install_pinned "$VENV" "$REQUIREMENTS"
 
 say "the wheel"
 WHEELS=$(mktemp -d)

@@ -124,8 +124,14 @@ async fn a_key_stands_for_one_call() {
 async fn a_key_is_known_without_the_record_of_its_call() {
     on_every_backend(async |world: World| {
         let own = Options { scope: Some(Scope::Job), ..Options::default() };
-        for (key, options) in [("k", Options::default()), ("own", own)] {
-            let with = |payload| StartRequest { options: options.clone(), ..keyed(key, "f", payload) };
+        // The scope may also be that of the task.
+        let cases = [
+            ("k", Options::default(), None),
+            ("own", own, None),
+            ("of the task", Options::default(), Some(Scope::Job)),
+        ];
+        for (key, options, task_scope) in cases {
+            let with = |payload| StartRequest { options: options.clone(), task_scope, ..keyed(key, "f", payload) };
             world.start(&with("1")).await;
             world.drain(&handler()).await;
             let call = Key::call(&world.job(&id(key)).await.call);
