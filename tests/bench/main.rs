@@ -2,12 +2,14 @@
 //! noisy. Compare the figures of one run with each other, by their ratios.
 //!
 //! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (one language: `languages go`),
-//! `memory`, `sqlite`, `redis`, `redis-dynamodb`, `graphs`, `binary` or `processes`.
+//! `memory`, `sqlite`, `redis`, `redis-dynamodb`, `graphs`, `binary`, `processes` or `http` (a worker of another binary:
+//! `http PATH`).
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
 mod binary;
 mod graphs;
+mod http;
 mod languages;
 mod measure;
 #[path = "../backends/support/proxy.rs"]
@@ -75,7 +77,7 @@ fn main() {
         section("how costs grow with the shape and the size of a job, without a guest");
         runtime.block_on(graphs::graphs());
     }
-    if wants("binary") || wants("processes") {
+    if wants("binary") || wants("processes") || wants("http") {
         section("the binary, as a user runs it, on SQLite");
     }
     if wants("binary") {
@@ -84,6 +86,9 @@ fn main() {
     }
     if wants("processes") {
         binary::processes();
+    }
+    if wants("http") {
+        runtime.block_on(http::gateway(guest, arguments.get(1).map(String::as_str)));
     }
     println!("load {} at the end", load_average());
 }

@@ -51,6 +51,13 @@ fn a_job_is_started_waited_for_and_read() {
         (result.status, result.body.as_str(), result.header("content-type")),
         (200, "55", Some("application/json"))
     );
+    // A client that has the answer is not sent it again.
+    for path in [path.clone(), format!("{path}/result"), "/v1/openapi.json".to_owned()] {
+        let tag = http.get(&path).header("etag").expect("an ETag").to_owned();
+        let same = http.send("GET", &path, &[("if-none-match", &tag)], None);
+        assert_eq!((same.status, same.body.as_str(), same.header("etag")), (304, "", Some(tag.as_str())), "{path}");
+        assert_eq!(http.send("GET", &path, &[("if-none-match", "\"other\"")], None).status, 200, "{path}");
+    }
     let tree = http.get(&format!("{path}/tree")).json();
     assert_eq!((&tree["tree"]["task"], &tree["tree"]["state"]), (&json!("fib"), &json!("completed")));
     // A request that does not wait has its answer at once.

@@ -39,10 +39,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use brrr_protocol::Result;
 use brrr_protocol::client::{Client, Known};
-use brrr_protocol::model::{Call, CallHash, JobId, Topic, check_name};
-use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, Key, NewJob};
-use brrr_protocol::records::decode_tasks;
+use brrr_protocol::model::{CallHash, JobId, Topic, check_name};
+use brrr_protocol::ports::{Backend, Key};
+use brrr_protocol::starting::{StartRequest, Started};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +56,7 @@ use guard::Guard;
 use results::Results;
 use serve::Bounds;
 use tail::EventTail;
-use tasks::{AnnouncedTasks, TopicTasks};
+use tasks::{AnnouncedTasks, FRESH, TopicTasks};
 pub use token::{TOKEN_ENV, Token, TokenError};
 use v1::problem::{Problem, ProblemKind};
 use watcher::Watcher;
@@ -271,17 +270,22 @@ impl Gateway {
     }
 
     async fn schedule(&self, task: String, arguments: Arguments) -> Result<Response> {
-        let topic = match self.topic_of(&task).await? {
-            Ok(topic) => topic,
-            Err(refusal) => return Ok(*refusal),
+        let (topic, announced) = match self.topic_for(None, &task).await {
+            Ok(found) => found,
+            Err(problem) => return Ok(reply::problem(&problem)),
         };
         let Ok(job_id) = new_job_id() else {
             return Ok(reply::refused(StatusCode::SERVICE_UNAVAILABLE, "no random bits for a job's id"));
         };
         let Arguments { hash, payload } = arguments;
-        let call = Call { hash: hash.clone(), task, payload, topic, options: Options::default() };
-        self.shared.client.schedule(&NewJob::new(job_id.clone(), call), self.shared.client.now()).await?;
-        Ok(reply::accepted(&job_id, &hash))
+        let scope = announced.scope_of(&task);
+        let request = StartRequest { task_scope: scope, ..StartRequest::new(topic, task, payload, hash) };
+        Ok(match self.shared.client.start(&request, job_id).await? {
+            Started::New { job_id, call, .. } => reply::accepted(&job_id, &call),
+            Started::Existing { job_id, job } => reply::accepted(&job_id, &job.call),
+            // A request without key, deadline and time always starts a job.
+            Started::KeyReused(_) | Started::Bad(_) => reply::refused(StatusCode::BAD_REQUEST, "no job was started"),
+        })
     }
 
     async fn read(&self, task: &str, arguments: &Arguments) -> Result<Response> {
@@ -296,8 +300,8 @@ impl Gateway {
             Known::Nothing => {}
         }
         drop(turn);
-        if let Err(refusal) = self.topic_of(task).await? {
-            return Ok(*refusal);
+        if let Err(problem) = self.topic_for(None, task).await {
+            return Ok(reply::problem(&problem));
         }
         let asked_for = self.shared.backend.store().get(&Key::latest_job(&arguments.hash)).await?.is_some();
         Ok(if asked_for {
@@ -346,40 +350,26 @@ impl Gateway {
             Some(topic) => vec![self.served(&topic)?],
             None => self.shared.topics.clone(),
         };
-        let (mut silent, mut known) = (None, Vec::new());
-        for topic in &topics {
-            let tasks = self.shared.tasks.of(&*self.shared.backend, topic).await?;
-            match &tasks.names {
-                Some(names) if names.contains(task) => return Ok((topic.clone(), tasks)),
-                Some(names) => known.extend(names.iter().cloned()),
-                None => silent = silent.or(Some((topic.clone(), tasks))),
+        let mut known = Vec::new();
+        // A worker may have announced the task since the last look.
+        for age in [FRESH, Duration::ZERO] {
+            known.clear();
+            let mut silent = None;
+            for topic in &topics {
+                let tasks = self.shared.tasks.of(&*self.shared.backend, topic, age).await?;
+                match &tasks.names {
+                    Some(names) if names.contains(task) => return Ok((topic.clone(), tasks)),
+                    Some(names) => known.extend(names.iter().cloned()),
+                    None => silent = silent.or(Some((topic.clone(), tasks))),
+                }
+            }
+            if let Some(silent) = silent {
+                return Ok(silent);
             }
         }
-        silent.ok_or_else(|| {
-            let topics = topics.iter().map(Topic::as_str).collect::<Vec<_>>().join(", ");
-            let text = format!("no worker of topic {topics} handles the task {task}; they handle {}", known.join(", "));
-            Problem::new(ProblemKind::NoSuchTask, text)
-        })
-    }
-
-    /// The topic of a task. 404 if the workers of all topics have announced other tasks.
-    async fn topic_of(&self, task: &str) -> Result<std::result::Result<Topic, Box<Response>>> {
-        let (mut silent, mut known) = (None, Vec::new());
-        for topic in &self.shared.topics {
-            let found = self.shared.backend.store().get(&Key::tasks(topic)).await?;
-            // A list that this version can't read counts as no list.
-            match found.map(|bytes| decode_tasks(&bytes)) {
-                Some(Ok(tasks)) if tasks.contains(task) => return Ok(Ok(topic.clone())),
-                Some(Ok(tasks)) => known.extend(tasks),
-                _ => silent = silent.or(Some(topic)),
-            }
-        }
-        if let Some(topic) = silent {
-            return Ok(Ok(topic.clone()));
-        }
-        let topics = self.shared.topics.iter().map(Topic::as_str).collect::<Vec<_>>().join(", ");
+        let topics = topics.iter().map(Topic::as_str).collect::<Vec<_>>().join(", ");
         let text = format!("no worker of topic {topics} handles the task {task}; they handle {}", known.join(", "));
-        Ok(Err(Box::new(reply::not_found(&text))))
+        Err(Problem::new(ProblemKind::NoSuchTask, text))
     }
 }
 

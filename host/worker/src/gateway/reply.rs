@@ -7,6 +7,7 @@ use brrr_protocol::{Error, ErrorKind};
 use serde::Serialize;
 
 use super::results::Sendable;
+use super::v1::problem::Problem;
 use crate::view::FailureView;
 
 /// Every answer that is not a value.
@@ -84,6 +85,15 @@ pub fn refused(status: StatusCode, message: &str) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
+}
+
+/// A problem of `/v1`, as the short routes say it.
+pub fn problem(problem: &Problem) -> Response {
+    match problem.status() {
+        StatusCode::NOT_FOUND => not_found(problem.detail()),
+        status if status.is_server_error() => say(status, "unavailable", problem.detail()),
+        status => refused(status, problem.detail()),
+    }
 }
 
 /// The backend failed: 503 if a retry may help. The details go to the worker's log, not to the client. 409: the call

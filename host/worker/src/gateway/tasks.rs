@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::Result;
 use brrr_protocol::model::Topic;
+use brrr_protocol::options::Scope;
 use brrr_protocol::ports::{Backend, Key};
 use brrr_protocol::records::{TaskInfo, decode_task_infos, decode_tasks};
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use super::v1::problem::InputError;
 
 /// How long an answer of the backend is used.
-const FRESH: Duration = Duration::from_secs(1);
+pub const FRESH: Duration = Duration::from_secs(1);
 
 /// The most errors of an input that are reported.
 const MOST_ERRORS: usize = 20;
@@ -43,13 +44,13 @@ pub struct TopicTasks {
 }
 
 impl AnnouncedTasks {
-    /// The tasks of a topic.
+    /// The tasks of a topic, as they were read not longer than `age` ago.
     ///
     /// # Errors
     /// When the backend can't be read.
-    pub async fn of(&self, backend: &dyn Backend, topic: &Topic) -> Result<Arc<TopicTasks>> {
+    pub async fn of(&self, backend: &dyn Backend, topic: &Topic, age: Duration) -> Result<Arc<TopicTasks>> {
         if let Some(known) = self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(topic)
-            && known.read.elapsed() < FRESH
+            && known.read.elapsed() < age
         {
             return Ok(known.tasks.clone());
         }
@@ -76,6 +77,16 @@ impl TopicTasks {
         };
         let validators = infos.iter().filter_map(|entry| Some((entry.0.clone(), validator(entry)?))).collect();
         Self { names, infos, validators }
+    }
+
+    /// Who shares the outcomes of the task's calls. `None`: its workers have not said it.
+    pub fn scope_of(&self, task: &str) -> Option<Scope> {
+        Scope::parse(self.infos.get(task)?.scope.as_deref()?).ok()
+    }
+
+    /// Has the task an input schema?
+    pub fn has_schema(&self, task: &str) -> bool {
+        self.validators.contains_key(task)
     }
 
     /// What in the input breaks the schema of the task. Empty: it fits, or the task has no schema.

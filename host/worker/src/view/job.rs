@@ -35,6 +35,9 @@ pub struct JobView {
     pub duration_ms: Option<Millis>,
     /// The time by which the job must have ended.
     pub deadline: Option<String>,
+    /// A name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// The job that this job retries.
     pub retry_of: Option<String>,
     /// The number of messages sent for the job. `null`: the backend could not be asked.
@@ -81,6 +84,7 @@ impl JobView {
             ended: ended.map(time),
             duration_ms: until.map(|at| at.saturating_sub(job.created.max(job.start))),
             deadline: (job.deadline > 0).then(|| time(job.deadline)),
+            label: job.options.label.clone(),
             retry_of: job.retry_of.as_ref().map(JobId::to_string),
             messages,
         }

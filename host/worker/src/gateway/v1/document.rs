@@ -1,12 +1,14 @@
 //! The OpenAPI document of `/v1`, which is made from the code of its routes.
 
-use axum::http::header;
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse as _;
 use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, SecurityRequirement};
 use utoipa::{Modify, OpenApi};
 
+use super::etag::{etag, tagged};
 use crate::gateway::Gateway;
 
 #[derive(OpenApi)]
@@ -41,5 +43,8 @@ pub fn base() -> Document {
 pub fn served(document: &Document) -> MethodRouter<Gateway> {
     // The document is always JSON.
     let json = Bytes::from(document.to_json().unwrap_or_default());
-    get(async move || ([(header::CONTENT_TYPE, "application/json")], json))
+    let tag = etag(&[&json]);
+    get(async move |headers: HeaderMap| {
+        tagged(&headers, tag, ([(header::CONTENT_TYPE, "application/json")], json).into_response())
+    })
 }

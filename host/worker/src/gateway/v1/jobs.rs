@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
+use super::etag::{etag, tagged};
 use super::problem::{Problem, ProblemKind};
-use super::request::{NoBody, bad, job_id, key, wait};
+use super::request::{NoBody, bad, job_id, key, off_loop, wait};
 use crate::gateway::Gateway;
 use crate::gateway::results::Sendable;
 use crate::job_list::JobList;
@@ -43,8 +44,11 @@ const LINES: usize = 10_000;
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// How a job is shown.
+#[derive(Default)]
 pub struct Shown {
     pub status: StatusCode,
+    /// The headers of a request that reads the job. A client that has the answer is not sent it again.
+    pub request: Option<HeaderMap>,
     /// How long to wait for the end of the job.
     pub wait: Option<Duration>,
     /// Is its address in the header `location`?
@@ -81,9 +85,15 @@ pub async fn show(gateway: &Gateway, id: &JobId, shown: Shown) -> Answer {
     let mut json = serde_json::to_string(&view).unwrap_or_default();
     // The closing brace comes after the result.
     json.pop();
+    let mut tag = None;
     let body = if job.is_over() {
         let _turn = gateway.shared.results.turn().await;
-        match client.outcome(id, &job.call).await? {
+        let outcome = client.outcome(id, &job.call).await?;
+        if shown.request.is_some() {
+            let value = outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).cloned();
+            tag = Some(tag_of(gateway, json.clone(), value.unwrap_or_default()).await?);
+        }
+        match outcome {
             Some(Ok(value)) => with_value(gateway, &job, json, value)?,
             Some(Err(failure)) => {
                 let failure = serde_json::to_string(&FailureView::from(&failure)).unwrap_or_default();
@@ -95,6 +105,9 @@ pub async fn show(gateway: &Gateway, id: &JobId, shown: Shown) -> Answer {
         Body::from(format!("{json}}}"))
     };
     let mut response = (shown.status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    if let (Some(tag), Some(request)) = (tag, &shown.request) {
+        response = tagged(request, tag, response);
+    }
     if shown.location
         && let Ok(location) = HeaderValue::from_str(&format!("/v1/jobs/{id}"))
     {
@@ -102,6 +115,11 @@ pub async fn show(gateway: &Gateway, id: &JobId, shown: Shown) -> Answer {
     }
     applied(&mut response, shown.wait);
     Ok(response)
+}
+
+/// The ETag of a job that is over, or of its result.
+async fn tag_of(gateway: &Gateway, json: String, value: Bytes) -> Result<HeaderValue, Problem> {
+    off_loop(gateway, value.len(), move || Ok(etag(&[json.as_bytes(), &value]))).await
 }
 
 fn applied(response: &mut Response, wait: Option<Duration>) {
@@ -136,13 +154,14 @@ fn with_value(gateway: &Gateway, job: &JobRecord, json: String, value: Bytes) ->
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the job, at most 60 s"),
     ),
     responses(
-        (status = 200, description = "The job", body = JobWithResult),
+        (status = 200, description = "The job. It has an ETag once it is over", body = JobWithResult),
+        (status = 304, description = "The client has this answer: `if-none-match` names its ETag"),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn read(State(gateway): State<Gateway>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
-    let shown = Shown { status: StatusCode::OK, wait: wait(&headers), location: false };
+    let shown = Shown { wait: wait(&headers), request: Some(headers), ..Shown::default() };
     show(&gateway, &job_id(id)?, shown).await
 }
 
@@ -174,6 +193,7 @@ pub struct JobWithResult {
         (status = 200, description = "The value: JSON, or other bytes", content(
             (Object = "application/json"), (Vec<u8> = "application/octet-stream"),
         )),
+        (status = 304, description = "The client has this value: `if-none-match` names its ETag"),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`job-failed`, `not-over`", body = Problem, content_type = "application/problem+json"),
@@ -187,10 +207,12 @@ pub async fn result(State(gateway): State<Gateway>, Path(id): Path<String>, head
     let outcome: Option<Outcome> = gateway.shared.client.outcome(&id, &job.call).await?;
     match outcome {
         Some(Ok(value)) => {
+            let tag = tag_of(&gateway, String::new(), value.clone()).await?;
             let held = room_for(&gateway, &job, value)?;
             let media = if held.is_json() { "application/json" } else { "application/octet-stream" };
             let body = held.into_body(Bytes::new(), "");
             let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, media)], body).into_response();
+            response = tagged(&headers, tag, response);
             applied(&mut response, wait);
             Ok(response)
         }
@@ -320,9 +342,7 @@ pub async fn tree(
 pub async fn cancel(State(gateway): State<Gateway>, Path(id): Path<String>, _: NoBody) -> Answer {
     let (id, client) = (job_id(id)?, &gateway.shared.client);
     match client.cancel(&id, client.now()).await? {
-        Cancelled::Done | Cancelled::Already(JobState::Cancelled) => {
-            show(&gateway, &id, Shown { status: StatusCode::OK, wait: None, location: false }).await
-        }
+        Cancelled::Done | Cancelled::Already(JobState::Cancelled) => show(&gateway, &id, Shown::default()).await,
         Cancelled::Already(state) => {
             Err(Problem::new(ProblemKind::JobOver, format!("the job is over: {}", state.as_str())))
         }
@@ -351,7 +371,8 @@ pub async fn retry(State(gateway): State<Gateway>, Path(id): Path<String>, heade
     let new = key(&headers)?.map_or_else(new_job_id, |key| Ok(JobId::of_retry(&id, &key)))?;
     match client.retry(&id, new.clone(), client.now()).await? {
         Retried::As(..) => {
-            show(&gateway, &new, Shown { status: StatusCode::CREATED, wait: wait(&headers), location: true }).await
+            let shown = Shown { status: StatusCode::CREATED, wait: wait(&headers), location: true, request: None };
+            show(&gateway, &new, shown).await
         }
         Retried::Alive => Err(Problem::new(ProblemKind::JobAlive, "the job is not over yet; cancel it first")),
         Retried::Unknown => Err(no_such_job(&id)),

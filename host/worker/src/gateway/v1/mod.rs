@@ -2,9 +2,10 @@
 //!
 //! - `start`: starts jobs; `jobs`: reads, lists, cancels and retries them; `promises`: answers them
 //! - `events`: server-sent events; `topics`: topics and dead letters; `schedules`: schedules of topics
-//! - `problem`: errors; `request`: bodies and headers
+//! - `problem`: errors; `request`: bodies and headers; `etag`: answers that a client has already
 
 mod document;
+mod etag;
 mod events;
 mod jobs;
 pub mod problem;

@@ -139,6 +139,16 @@ impl Problem {
         Self { kind, title, status: status.as_u16(), detail: detail.into(), errors: Vec::new(), failure: None }
     }
 
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// What went wrong here.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The same problem, with what is wrong in the input.
     pub fn with_errors(self, errors: Vec<InputError>) -> Self {
         Self { errors, ..self }
@@ -171,7 +181,7 @@ impl From<Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         // A problem has only texts, numbers and JSON, so this never fails.
         let body = serde_json::to_string(&self).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();

@@ -237,5 +237,5 @@ pub async fn run(
     if !schedules.run_now(&name, &job_id, gateway.shared.client.now()).await? {
         return Err(none(&topic, &name));
     }
-    show(&gateway, &job_id, Shown { status: StatusCode::CREATED, wait: None, location: true }).await
+    show(&gateway, &job_id, Shown { status: StatusCode::CREATED, wait: None, location: true, request: None }).await
 }

@@ -121,7 +121,7 @@ pub async fn start(State(gateway): State<Gateway>, headers: HeaderMap, body: Bod
         }
         Started::Bad(reason) => return Err(bad(reason.to_string())),
     };
-    show(&gateway, &job_id, Shown { status, wait: wait(&headers), location: true }).await
+    show(&gateway, &job_id, Shown { status, wait: wait(&headers), location: true, request: None }).await
 }
 
 /// The job that a body asks for.
@@ -136,7 +136,7 @@ async fn request(gateway: &Gateway, body: StartBody) -> Result<StartRequest, Pro
     };
     let (topic, announced) = gateway.topic_for(topic.map(checked_topic).transpose()?, &task).await?;
     let (payload, hash) = payload(gateway, &task, announced.clone(), input, payload_base64).await?;
-    let scope = announced.infos.get(&task).and_then(|info| Scope::parse(info.scope.as_deref()?).ok());
+    let scope = announced.scope_of(&task);
     let timeout = options.timeout.as_deref().map(|text| duration("timeout", text)).transpose()?;
     let deadline = options.deadline.as_deref().map(|text| moment("deadline", text)).transpose()?;
     let max_messages = options.max_messages.unwrap_or(0).into();
@@ -166,17 +166,26 @@ pub async fn payload(
                 let json = input.as_ref().map_or("{}", |input| input.get());
                 let arguments = arguments::read(&task, Vec::new(), json.as_bytes())
                     .map_err(|text| bad(text.replace("the body", "the input")))?;
-                let value = serde_json::from_str(json).map_err(|error| bad(format!("the input: {error}")))?;
-                let errors = announced.errors_in(&task, &value);
-                if !errors.is_empty() {
-                    let text = format!("the input does not fit the schema of {task}; see `errors`");
-                    return Err(Problem::new(ProblemKind::InvalidInput, text).with_errors(errors));
+                if announced.has_schema(&task) {
+                    fits(&announced, &task, json)?;
                 }
                 Ok((arguments.payload, arguments.hash))
             };
             off_loop(gateway, if size > LARGE { size } else { 0 }, read).await
         }
     }
+}
+
+/// Compares an input with the schema of its task. Such an input has at most 127 levels: a schema may be recursive, and
+/// the comparison takes stack for each level.
+fn fits(announced: &TopicTasks, task: &str, input: &str) -> Result<(), Problem> {
+    let value = serde_json::from_str(input).map_err(|error| bad(format!("the input: {error}")))?;
+    let errors = announced.errors_in(task, &value);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let text = format!("the input does not fit the schema of {task}; see `errors`");
+    Err(Problem::new(ProblemKind::InvalidInput, text).with_errors(errors))
 }
 
 /// The options of the job's calls.

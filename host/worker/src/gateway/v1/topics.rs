@@ -15,6 +15,7 @@ use super::problem::{Problem, ProblemKind};
 use super::request::{NoBody, bad};
 use crate::dead_letters::{DeadLetterDocument, DeadLetterWithCall, Sent};
 use crate::gateway::Gateway;
+use crate::gateway::tasks::FRESH;
 
 /// The most dead letters that are listed, and the number if none is given.
 const MOST_LISTED: usize = 1_000;
@@ -71,7 +72,7 @@ pub async fn list(State(gateway): State<Gateway>) -> Result<Json<TopicList>, Pro
     let shared = &gateway.shared;
     let mut topics = Vec::new();
     for topic in &shared.topics {
-        let tasks = shared.tasks.of(&*shared.backend, topic).await?;
+        let tasks = shared.tasks.of(&*shared.backend, topic, FRESH).await?;
         let depth = shared.backend.queue().depth(topic).await?;
         let tasks = tasks.names.as_ref().map(|names| names.iter().cloned().collect());
         topics.push(TopicLine { topic: topic.to_string(), depth, tasks });
@@ -90,7 +91,7 @@ pub async fn list(State(gateway): State<Gateway>) -> Result<Json<TopicList>, Pro
 )]
 pub async fn read(State(gateway): State<Gateway>, Path(topic): Path<String>) -> Result<Json<TopicDocument>, Problem> {
     let (shared, topic) = (&gateway.shared, served(&gateway, topic)?);
-    let tasks = shared.tasks.of(&*shared.backend, &topic).await?;
+    let tasks = shared.tasks.of(&*shared.backend, &topic, FRESH).await?;
     let depth = shared.backend.queue().depth(&topic).await?;
     let document = |name: &String| {
         let info = tasks.infos.get(name).cloned().unwrap_or_default();
