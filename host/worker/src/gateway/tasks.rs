@@ -51,6 +51,8 @@ impl AnnouncedTasks {
     pub async fn of(&self, backend: &dyn Backend, topic: &Topic, age: Duration) -> Result<Arc<TopicTasks>> {
         if let Some(known) = self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(topic)
             && known.read.elapsed() < age
+            // Once a worker announces its tasks, other tasks are refused at once.
+            && known.tasks.names.is_some()
         {
             return Ok(known.tasks.clone());
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use brrr_protocol::Result;
 use brrr_protocol::model::{CallHash, JobId};
 use brrr_protocol::ports::{Backend, Key};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// The longest time between two looks. A backend's notice of a change may get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -23,6 +23,8 @@ const PAUSE: u32 = 3;
 pub struct Watcher {
     backend: Arc<dyn Backend>,
     watched: Mutex<Watched>,
+    /// A request has begun to wait.
+    arrived: Notify,
 }
 
 #[derive(Default)]
@@ -51,7 +53,7 @@ impl Drop for Registered<'_> {
 impl Watcher {
     /// Waits on this backend.
     pub fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
-        Arc::new(Self { backend, watched: Mutex::default() })
+        Arc::new(Self { backend, watched: Mutex::default(), arrived: Notify::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Watched> {
@@ -72,6 +74,7 @@ impl Watcher {
             id
         };
         let _registered = Registered(self, id);
+        self.arrived.notify_one();
         // The outcome may have come before this request was among those that wait.
         if matches!(self.has_ended(&[(id, job_id.clone(), call.clone())]).await, Ok(ended) if !ended.is_empty()) {
             return;
@@ -84,7 +87,7 @@ impl Watcher {
     async fn look_on(self: Arc<Self>) {
         let mut version = 0;
         loop {
-            version = self.backend.changed(version, LOOK_AGAIN).await;
+            version = self.changed(version).await;
             let waiting: Vec<(u64, JobId, CallHash)> = {
                 let mut watched = self.lock();
                 if watched.waiting.is_empty() {
@@ -113,6 +116,19 @@ impl Watcher {
         }
     }
 
+    /// Waits until something may have changed. A remote backend does not report changes, and is looked at less and less often. A
+    /// new request may wait for a short job, so with it the pauses are short again.
+    async fn changed(&self, version: u64) -> u64 {
+        let changed = self.backend.changed(version, LOOK_AGAIN);
+        if !self.backend.is_remote() {
+            return changed.await;
+        }
+        tokio::select! {
+            version = changed => version,
+            () = self.arrived.notified() => self.backend.changed(1, LOOK_AGAIN).await,
+        }
+    }
+
     /// Which of these calls have an outcome in their job.
     async fn has_ended(&self, waiting: &[(u64, JobId, CallHash)]) -> Result<Vec<u64>> {
         let mut ended = Vec::new();
@@ -129,7 +145,7 @@ impl Watcher {
 
 #[cfg(test)]
 mod tests {
-    use brrr_backends::Memory;
+    use brrr_backends::{Combined, Memory};
     use bytes::Bytes;
 
     use super::*;
@@ -156,5 +172,36 @@ mod tests {
         assert!(watcher.lock().waiting.is_empty());
         // An outcome that is there already.
         wait(7, Duration::from_secs(60)).await;
+    }
+
+    /// A backend that does not report changes is looked at less and less often. A request for a short job does not suffer from
+    /// one for a long job.
+    #[tokio::test]
+    async fn a_new_request_makes_the_looks_frequent_again() {
+        let parts = Arc::new(Memory::new());
+        let (store, queue, counters) = (parts.clone(), parts.clone(), parts);
+        let backend: Arc<dyn Backend> =
+            Arc::new(Combined { name: "apart".into(), store, queue, counters, events: None });
+        let watcher = Watcher::new(backend.clone());
+        let long = tokio::spawn({
+            let watcher = watcher.clone();
+            async move { watcher.wait(&"long".into(), &"long".into(), Duration::from_secs(60)).await }
+        });
+        // After this time, the pauses are as long as they get: 250 ms.
+        watcher.wait(&"other".into(), &"other".into(), Duration::from_secs(1)).await;
+        let begun = Instant::now();
+        for n in 0..10 {
+            let call = CallHash::from(format!("call{n}"));
+            let done = async {
+                tokio::task::yield_now().await;
+                backend.store().put(&Key::value(&call), Bytes::from_static(b"x")).await.unwrap();
+            };
+            let job_id = "job".into();
+            tokio::join!(watcher.wait(&job_id, &call, Duration::from_secs(60)), done);
+        }
+        // Ten long pauses would take twice as long.
+        assert!(begun.elapsed() < Duration::from_millis(1_250), "{:?}", begun.elapsed());
+        assert!(!long.is_finished());
+        long.abort();
     }
 }
