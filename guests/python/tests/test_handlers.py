@@ -185,6 +185,24 @@ def test_sleeps_at_the_same_time() -> None:
     assert host.slept == [60, 3540] and host.polls == []
 
 
+def test_time_that_passes_meanwhile_makes_no_negative_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    def later(host: FakeHost) -> float:
+        host.clock += 0.6
+        return host.clock
+
+    monkeypatch.setattr(FakeHost, "now", later)
+
+    @brrr.handler
+    async def sleeps(app):
+        await asyncio.sleep(1)
+        return "slept"
+
+    result, host = run(sleeps)
+    assert result == "slept"
+    # The timer became due between two looks at the clock.
+    assert host.slept == [0.0]
+
+
 def test_a_wait_that_never_ends_is_an_error() -> None:
     @brrr.handler
     async def stuck(app):
