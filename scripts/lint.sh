@@ -16,5 +16,7 @@ say "dependencies: licences, versions, sources"
 # Not part of it: advisories, whose database is on the network and changes by the day. By hand: cargo deny check advisories
 say "clippy"
 cargo clippy --workspace --all-targets --locked -- -D warnings
+say "the host without the rest of the workspace, as cargo install builds it"
+cargo check -p brrr-host --locked
 say "documentation"
 RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
