@@ -7,7 +7,7 @@ use brrr_protocol::ports::Outgoing;
 use rustix::process::Signal;
 
 use crate::control::lock;
-use crate::harness::{Env, TOPIC, block_on, depth, eventually};
+use crate::harness::{Env, Running, TOPIC, block_on, depth, eventually};
 
 #[test]
 fn two_workers_share_one_file_and_both_work() {
@@ -152,4 +152,43 @@ fn runs_outlast_a_lock_that_another_program_holds() {
     eventually("all have completed", || reaches("completed"));
     assert_eq!(count("running"), 8, "each is run once: {}", worker.stderr());
     worker.stop().ok();
+}
+
+#[test]
+fn workers_and_topics_are_listed() {
+    let env = Env::new();
+    let first = env.worker(&["--max-running", "3"]);
+    let second = env.worker(&[]);
+    let listed = |expected: usize| {
+        eventually(&format!("{expected} workers"), || {
+            let listed = env.run(["workers", "--output", "json"]).json();
+            let workers = listed.as_array().expect("a list").clone();
+            if workers.len() == expected { Ok(workers) } else { Err(listed.to_string()) }
+        })
+    };
+    let pid = |worker: &Running| worker.id().as_raw_nonzero().get();
+    let workers = listed(2);
+    assert_ne!(workers[0]["worker"], workers[1]["worker"]);
+    assert!(workers.iter().any(|worker| worker["slots"] == 3), "{workers:?}");
+    for worker in &workers {
+        assert_eq!((&worker["topic"], &worker["stopping"]), (&TOPIC.into(), &false.into()), "{worker}");
+        assert!(worker["host"].as_str().is_some_and(|host| !host.is_empty()), "{worker}");
+        assert!([pid(&first), pid(&second)].iter().any(|pid| worker["pid"] == *pid), "{worker}");
+    }
+    let text = env.run(["workers", "--topic", TOPIC]);
+    assert_eq!(text.ok().lines().count(), 3, "{text:#?}");
+    assert_eq!(env.run(["workers", "--topic", "other"]).stderr, "no workers run\n");
+    let topics = env.run(["topics", "--output", "json"]).json();
+    assert_eq!(
+        (&topics[0]["topic"], &topics[0]["depth"], &topics[0]["workers"]),
+        (&TOPIC.into(), &0.into(), &2.into())
+    );
+    assert!(topics[0]["tasks"].as_array().expect("tasks").iter().any(|task| task == "fib"), "{topics}");
+    // A worker that stops says so. One that is killed is listed for a while.
+    first.stop().ok();
+    let left = listed(1);
+    assert_eq!(left[0]["pid"], pid(&second));
+    second.signal(Signal::KILL);
+    second.end();
+    assert_eq!(listed(1)[0]["worker"], left[0]["worker"]);
 }

@@ -23,4 +23,5 @@ mod starting;
 mod support;
 mod time;
 mod topics;
+mod workers;
 mod world;

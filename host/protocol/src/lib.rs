@@ -52,5 +52,6 @@ pub mod transaction;
 pub mod transactional;
 pub mod tree;
 pub mod wire;
+pub mod workers;
 
 pub use error::{Error, ErrorKind, Result};

@@ -146,7 +146,7 @@ pub struct Replay {
     asked: Vec<CallHash>,
     /// The first call of a replay that the previous run had not asked for and that has no outcome. The run may have asked for
     /// it in addition to the other calls, or in place of one of them.
-    novel: Option<Call>,
+    novel: Option<Box<Call>>,
     /// A digest of the task and payload that this run asked for under each call hash.
     identities: HashMap<CallHash, u64>,
     digests: RandomState,
@@ -502,7 +502,7 @@ impl Replay {
     #[must_use]
     pub fn first_difference(&self) -> Option<(&CallHash, Option<&Call>)> {
         let old = self.before.sample.iter().find(|call| self.expected.contains(*call))?;
-        Some((old, self.novel.as_ref()))
+        Some((old, self.novel.as_deref()))
     }
 
     /// The `run` record that a failed run leaves if the call is to be tried again. The next attempt has its own clock and
@@ -659,7 +659,8 @@ impl Replay {
         // Calls that earlier runs asked for were compared with their `call` records then.
         let compared: HashSet<CallHash> = self.ahead.iter().cloned().collect();
         if self.novel.is_none() && !self.before.sample.is_empty() {
-            self.novel = calls.iter().filter(is_new).find(|call| !compared.contains(&call.hash)).cloned();
+            let novel = calls.iter().filter(is_new).find(|call| !compared.contains(&call.hash));
+            self.novel = novel.cloned().map(Box::new);
         }
         let mut needed = unknown.len();
         unknown.extend(self.ahead.iter().filter(|c| !self.known.contains(c) && seen.insert(*c)).cloned());

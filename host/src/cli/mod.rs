@@ -35,6 +35,7 @@ mod setup;
 mod signals;
 mod submit;
 mod test;
+mod topics;
 mod wait;
 mod wit;
 
@@ -93,6 +94,8 @@ enum Command {
     Retry(retry::RetryCommand),
     Cron(cron::CronCommand),
     Dlq(dlq::DlqCommand),
+    Topics(topics::TopicsCommand),
+    Workers(topics::WorkersCommand),
     Events(events::EventsCommand),
     Forget(forget::ForgetCommand),
     Doctor(doctor::DoctorCommand),
@@ -156,6 +159,8 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Retry(args) => one()?.block_on(retry::run(args, format)),
         Command::Cron(args) => one()?.block_on(cron::run(args, format)),
         Command::Dlq(args) => one()?.block_on(dlq::run(args, format)),
+        Command::Topics(args) => one()?.block_on(topics::topics(args, format)),
+        Command::Workers(args) => one()?.block_on(topics::workers(args, format)),
         Command::Events(args) => one()?.block_on(events::run(args)),
         Command::Forget(args) => one()?.block_on(forget::run(args, format)),
         Command::Doctor(args) => one()?.block_on(doctor::run(args, format)),

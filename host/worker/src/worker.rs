@@ -8,6 +8,7 @@ use brrr_protocol::model::Topic;
 use brrr_protocol::ports::Backend;
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
 use crate::builder::{WorkerBuilder, WorkerError};
@@ -15,7 +16,9 @@ use crate::client::Client;
 use crate::gateway::{Gateway, Origin, Token};
 use crate::panics;
 use crate::served::ServedTopic;
-use crate::topic_worker::{Shutdown, TopicWorker, WorkerOptions, follow_schedules, repair_periodically};
+use crate::topic_worker::{
+    Identity, Shutdown, TopicWorker, WorkerOptions, follow_schedules, repair_periodically, say_that_it_runs,
+};
 
 /// A worker that is ready to run.
 ///
@@ -94,14 +97,25 @@ impl Worker {
             let shutdown = self.shutdown.clone();
             tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
         });
+        let identity = Identity::new(self.backend.now(), self.options.admission.most())?;
         let start = |ServedTopic { topic, handler, .. }: &ServedTopic| {
             let (options, shutdown) = (self.options.clone(), self.shutdown.clone());
-            let worker = TopicWorker::new(self.backend.clone(), handler.clone(), topic.clone(), options, shutdown);
+            let (backend, identity) = (self.backend.clone(), identity.clone());
+            let worker = TopicWorker::new(backend.clone(), handler.clone(), topic.clone(), options, shutdown.clone());
+            let (working, ended) = oneshot::channel::<()>();
+            // The end of the run drops the sender.
+            let ended = async { drop(ended.await) };
+            let heart = say_that_it_runs(backend, topic.clone(), identity, worker.gauge(), shutdown, ended);
+            let heart = tokio::spawn(heart);
             // Each worker is a task of its own, so that it runs in parallel to the others and not on the thread that
             // only waits.
-            tokio::spawn(worker.run())
+            let worker = tokio::spawn(async move {
+                let _working = working;
+                worker.run().await
+            });
+            (worker, heart)
         };
-        let workers: Vec<_> = self.served.iter().map(start).collect();
+        let (workers, hearts): (Vec<_>, Vec<_>) = self.served.iter().map(start).unzip();
         let follow = |ServedTopic { topic, .. }: &ServedTopic| {
             tokio::spawn(follow_schedules(self.backend.clone(), topic.clone(), self.shutdown.clone()))
         };
@@ -113,6 +127,8 @@ impl Worker {
         let ended = join_all(workers).await;
         // A look that is under way is let end. If it does not, another worker goes on with it.
         let _ = tokio::time::timeout(LAST_LOOK, join_all(schedules)).await;
+        // A worker that is not taken off the list now is taken off a little later.
+        let _ = tokio::time::timeout(LAST_LOOK, join_all(hearts)).await;
         // This drops the last observer, because no more events come.
         drop(self.options);
         if let Some(gateway) = gateway {

@@ -54,7 +54,7 @@ impl Keys {
     pub fn records(&self, kind: &Kind) -> String {
         let class = match kind {
             Kind::Job => "job",
-            Kind::Tasks | Kind::TaskInfo | Kind::Schedules => "topic",
+            Kind::Tasks | Kind::TaskInfo | Kind::Schedules | Kind::Workers => "topic",
             _ => "call",
         };
         format!("{}brrr:{class}:", self.prefix)

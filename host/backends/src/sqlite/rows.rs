@@ -333,6 +333,7 @@ fn kind(name: &str) -> Option<Kind> {
         "tasks" => Kind::Tasks,
         "task_info" => Kind::TaskInfo,
         "schedules" => Kind::Schedules,
+        "workers" => Kind::Workers,
         _ => match name.split_once('/')? {
             ("run", job_id) => Kind::Run(JobId::from(job_id)),
             ("failure", job_id) => Kind::Failure(JobId::from(job_id)),

@@ -39,6 +39,8 @@ pub enum Kind {
     TaskInfo,
     /// The schedules of a topic (`SchedulesRecord`). The id is a topic, not a call hash.
     Schedules,
+    /// The workers of a topic that run (`Workers`). The id is a topic, not a call hash.
+    Workers,
     /// A dead letter of a queue that can't store dead letters itself. `records/dead_letter.rs` describes the id.
     DeadLetter,
 }
@@ -59,6 +61,7 @@ impl Kind {
             Kind::Tasks => "tasks".into(),
             Kind::TaskInfo => "task_info".into(),
             Kind::Schedules => "schedules".into(),
+            Kind::Workers => "workers".into(),
             Kind::DeadLetter => "dead_letter".into(),
         }
     }
@@ -135,5 +138,11 @@ impl Key {
     #[must_use]
     pub fn schedules(topic: &Topic) -> Self {
         Self::new(topic.as_str(), Kind::Schedules)
+    }
+
+    /// The key of the workers of a topic that run.
+    #[must_use]
+    pub fn workers(topic: &Topic) -> Self {
+        Self::new(topic.as_str(), Kind::Workers)
     }
 }

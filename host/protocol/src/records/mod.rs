@@ -3,7 +3,7 @@
 //!
 //! - `run`: how far a call has come in a job; `waiting`: the part of that record that says whether to run the call again
 //! - `job`: a job and its end; `failure`: how a call failed in a job
-//! - `task_info`: what the tasks of a topic are
+//! - `task_info`: what the tasks of a topic are; `workers`: the workers of a topic that run
 //! - `dead_letter`: a dead letter; `latest_job`: the job that was last started for a call
 //! - `schedules`: the schedules of a topic, and their ticks that are decided
 
@@ -14,6 +14,7 @@ mod run;
 mod schedules;
 mod task_info;
 mod waiting;
+mod workers;
 
 use bytes::Bytes;
 
@@ -32,6 +33,7 @@ pub use run::{ClockMove, Decision, RunRecord, SAMPLE};
 pub use schedules::{Overlap, Schedule, ScheduleSpec, SchedulesRecord, Starting};
 pub use task_info::{TaskInfo, TaskInfos, decode_task_infos, encode_task_infos};
 pub use waiting::{ChildEnd, Readiness, Waiting, is_waiting};
+pub use workers::{WorkerInfo, Workers, decode_workers, encode_workers};
 
 /// The version of all these records. A reader refuses a record with a higher version.
 const VERSION: i64 = 1;

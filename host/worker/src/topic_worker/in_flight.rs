@@ -89,6 +89,11 @@ impl InFlight {
         preempted
     }
 
+    /// How many calls run.
+    pub fn running(&self) -> usize {
+        self.lock().values().filter(|held| held.running.is_some()).count()
+    }
+
     /// The jobs of the calls that have been running for this time.
     pub fn jobs_running_for(&self, time: Duration) -> HashSet<JobId> {
         let held = self.lock();

@@ -5,7 +5,7 @@
 //! - `in_flight`: the messages that this worker holds; `leases`: renews their leases; `preempt`: stops calls of ended
 //!   jobs
 //! - `keyed_mutex`: one message of a call in a job at a time; `shutdown`: signals; `announce`: records the tasks of the
-//!   worker; `swappable_handler`: the handler, which may be replaced; `repairs`: looks for stuck work; `schedules`:
+//!   worker; `heartbeat`: says that the worker runs; `swappable_handler`: the handler, which may be replaced; `repairs`: looks for stuck work; `schedules`:
 //!   starts the jobs of schedules; `backoff`: the delays after the backend has failed
 //!
 //! `brrr_protocol::step` decides what happens to a message, and `disposition` decides what the worker does afterwards.
@@ -13,6 +13,7 @@
 mod admission;
 mod announce;
 mod backoff;
+mod heartbeat;
 mod in_flight;
 mod keyed_mutex;
 mod leases;
@@ -41,6 +42,7 @@ pub use admission::Admission;
 use admission::Ticket;
 pub use announce::announce;
 use backoff::SharedBackoff;
+pub use heartbeat::{Identity, say_that_it_runs};
 use in_flight::{Id, InFlight};
 use keyed_mutex::KeyedMutex;
 use leases::Leases;
@@ -71,6 +73,18 @@ pub struct TopicWorker {
     shared: Arc<WorkerState>,
     topic: Topic,
     shutdown_timeout: Duration,
+}
+
+/// Says how much a worker of a topic has to do.
+#[derive(Clone)]
+pub struct Gauge(Arc<InFlight>);
+
+impl Gauge {
+    /// How many calls run.
+    #[must_use]
+    pub fn running(&self) -> u32 {
+        u32::try_from(self.0.running()).unwrap_or(u32::MAX)
+    }
 }
 
 /// The state that the tasks of a worker share.
@@ -114,6 +128,12 @@ impl TopicWorker {
             fatal: Mutex::new(None),
         };
         Self { shared: Arc::new(shared), topic, shutdown_timeout: options.shutdown_timeout }
+    }
+
+    /// Says how much this worker has to do.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        Gauge(self.shared.in_flight.clone())
     }
 
     /// Works until it is asked to stop, and then until every held message is finished or given back.

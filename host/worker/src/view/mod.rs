@@ -2,6 +2,7 @@
 
 pub mod job;
 pub mod tree;
+pub mod worker;
 
 use brrr_protocol::doctor::{Finding, Lost, Why};
 use brrr_protocol::model::Failure;

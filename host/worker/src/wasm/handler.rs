@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -188,17 +189,21 @@ impl WasmHandler {
         let mut state = self.state(entry, &request, (printer.clone(), replay.clone()), deadline, probe);
         wasi::open_folders(&mut state).map_err(|error| outcome::not_begun(&error))?;
         let attempt = request.attempt;
-        let run = self.execute(guest, state, to_guest(request, entry, wall));
-        // A tick stops a guest that computes. This timeout stops a guest that waits in the host.
-        let run = tokio::time::timeout_at(deadline.into(), run);
-        let run = async {
-            tokio::select! {
-                biased;
-                returned = run => returned,
-                stopped = replay.stopped() => Ok(Err(stopped)),
-            }
+        let returned = {
+            // This future is large. Pinned here, it is not copied into each of the futures around it.
+            let run = pin!(self.execute(guest, state, to_guest(request, entry, wall)));
+            // A tick stops a guest that computes. This timeout stops a guest that waits in the host.
+            let run = tokio::time::timeout_at(deadline.into(), run);
+            let run = async {
+                tokio::select! {
+                    biased;
+                    returned = run => returned,
+                    stopped = replay.stopped() => Ok(Err(stopped)),
+                }
+            };
+            AssertUnwindSafe(run).catch_unwind().await
         };
-        let returned = match AssertUnwindSafe(run).catch_unwind().await {
+        let returned = match returned {
             Ok(Ok(returned)) => returned,
             // This is the result even if the backend was slow: the run's time is up in any case.
             Ok(Err(_)) => Err(OutOfTime.into()),

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::DeadLetter;
+use brrr_protocol::workers::running;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -16,6 +17,7 @@ use super::request::{NoBody, bad};
 use crate::dead_letters::{DeadLetterDocument, DeadLetterWithCall, Sent};
 use crate::gateway::Gateway;
 use crate::gateway::tasks::FRESH;
+use crate::view::worker::WorkerView;
 
 /// The most dead letters that are listed, and the number if none is given.
 const MOST_LISTED: usize = 1_000;
@@ -35,6 +37,8 @@ pub struct TopicLine {
     depth: u64,
     /// The tasks that workers have announced. `null`: none has announced anything.
     tasks: Option<Vec<String>>,
+    /// The number of workers that run.
+    workers: usize,
 }
 
 /// A topic with its tasks.
@@ -45,6 +49,8 @@ pub struct TopicDocument {
     depth: u64,
     /// The tasks that workers have announced. `null`: none has announced anything.
     tasks: Option<Vec<TaskDocument>>,
+    /// The workers that run. Each says so every ten seconds, and is listed for 35 seconds after that.
+    workers: Vec<WorkerView>,
 }
 
 /// A task.
@@ -75,7 +81,8 @@ pub async fn list(State(gateway): State<Gateway>) -> Result<Json<TopicList>, Pro
         let tasks = shared.tasks.of(&*shared.backend, topic, FRESH).await?;
         let depth = shared.backend.queue().depth(topic).await?;
         let tasks = tasks.names.as_ref().map(|names| names.iter().cloned().collect());
-        topics.push(TopicLine { topic: topic.to_string(), depth, tasks });
+        let workers = running(shared.backend.store(), topic, shared.client.now()).await?.len();
+        topics.push(TopicLine { topic: topic.to_string(), depth, tasks, workers });
     }
     Ok(Json(TopicList { topics }))
 }
@@ -104,7 +111,10 @@ pub async fn read(State(gateway): State<Gateway>, Path(topic): Path<String>) -> 
         }
     };
     let tasks = tasks.names.as_ref().map(|names| names.iter().map(document).collect());
-    Ok(Json(TopicDocument { topic: topic.to_string(), depth, tasks }))
+    let now = shared.client.now();
+    let workers = running(shared.backend.store(), &topic, now).await?;
+    let workers = workers.iter().map(|(id, info)| WorkerView::new(id, info, now)).collect();
+    Ok(Json(TopicDocument { topic: topic.to_string(), depth, tasks, workers }))
 }
 
 /// A topic of this gateway.

@@ -44,6 +44,7 @@ const MANY_TASKS: usize = 1_000;
 
 /// Decides what a worker receives and starts; see the module.
 pub struct Admission {
+    most: u32,
     /// One permit for each run that may start.
     slots: Arc<Semaphore>,
     state: Mutex<AdmissionState>,
@@ -128,7 +129,17 @@ impl Admission {
             held: 0,
             receivers: 0,
         };
-        Arc::new(Self { slots: Arc::new(Semaphore::new(max)), state: Mutex::new(state), more_room: Notify::new() })
+        Arc::new(Self {
+            most: max_running,
+            slots: Arc::new(Semaphore::new(max)),
+            state: Mutex::new(state),
+            more_room: Notify::new(),
+        })
+    }
+
+    /// How many runs are possible at once.
+    pub fn most(&self) -> u32 {
+        self.most
     }
 
     /// Waits until messages may be received. Returns how many.

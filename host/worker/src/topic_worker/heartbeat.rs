@@ -1,0 +1,94 @@
+//! Says from time to time that this worker runs, for people.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_protocol::model::{Millis, Topic};
+use brrr_protocol::ports::Backend;
+use brrr_protocol::records::WorkerInfo;
+use brrr_protocol::workers::{BEAT, beat, leave};
+use brrr_protocol::{Error, ErrorKind, Result};
+
+use super::{Gauge, Shutdown};
+
+/// How long a worker waits at its end until it is no longer listed.
+const LAST: Duration = Duration::from_secs(1);
+
+/// What a worker says of itself for all of its topics.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    id: Arc<str>,
+    /// What does not change while it runs.
+    info: WorkerInfo,
+}
+
+impl Identity {
+    /// A worker of this process that starts now, with an id that no other worker has.
+    ///
+    /// # Errors
+    /// When the system gives no random bits.
+    pub fn new(now: Millis, slots: u32) -> Result<Self> {
+        let mut bits = [0; 8];
+        getrandom::fill(&mut bits)
+            .map_err(|error| Error::new(ErrorKind::Internal, "system", "make a worker's id", error.to_string()))?;
+        let info = WorkerInfo {
+            host: host(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: now,
+            slots,
+            ..WorkerInfo::default()
+        };
+        Ok(Self { id: format!("{:016x}", u64::from_be_bytes(bits)).into(), info })
+    }
+}
+
+#[cfg(unix)]
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host() -> String {
+    String::new()
+}
+
+/// Records from time to time that a worker of a topic runs, and once more when it is asked to stop. When `ended` is ready, its last run
+/// has ended: then the worker is removed.
+pub async fn say_that_it_runs(
+    backend: Arc<dyn Backend>,
+    topic: Topic,
+    identity: Identity,
+    gauge: Gauge,
+    shutdown: Shutdown,
+    ended: impl Future<Output = ()>,
+) {
+    let store = backend.store();
+    let mut told = false;
+    tokio::pin!(ended);
+    loop {
+        let stopping = shutdown.begun().is_some();
+        let (running, seen) = (gauge.running(), backend.now());
+        let info = WorkerInfo { running, seen, stopping, ..identity.info.clone() };
+        if let Err(error) = beat(store, &topic, &identity.id, &info).await
+            && !std::mem::replace(&mut told, true)
+        {
+            tracing::debug!("topic {topic} does not list this worker: {error}");
+        }
+        // Workers that were started together don't write together for ever.
+        let pause = BEAT.mul_f64(0.8 + 0.2 * fraction(&identity.id));
+        tokio::select! {
+            biased;
+            () = &mut ended => break,
+            _ = shutdown.wait(), if !stopping => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    // The worker ends in any case. Without this, it is listed for some seconds more.
+    let _ = tokio::time::timeout(LAST, leave(store, &topic, &identity.id)).await;
+}
+
+/// A number from 0 to 1 that follows from the id.
+fn fraction(id: &str) -> f64 {
+    f64::from(id.bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte))) / 256.0
+}
