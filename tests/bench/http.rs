@@ -61,8 +61,18 @@ impl Gateway {
 
 /// A request, and its answer.
 async fn send(client: &mut SendRequest<Full<Bytes>>, method: &str, path: &str, body: String) -> (StatusCode, String) {
+    send_with(client, method, path, body, "respond-async").await
+}
+
+async fn send_with(
+    client: &mut SendRequest<Full<Bytes>>,
+    method: &str,
+    path: &str,
+    body: String,
+    prefer: &str,
+) -> (StatusCode, String) {
     let request = Request::builder().method(method).uri(path).header("host", "localhost");
-    let request = request.header("content-type", "application/json").header("prefer", "wait=60");
+    let request = request.header("content-type", "application/json").header("prefer", prefer);
     client.ready().await.expect("a connection");
     let answer = client.send_request(request.body(Full::from(body)).expect("a request")).await.expect("an answer");
     let status = answer.status();
@@ -83,7 +93,7 @@ async fn one_job(client: &mut SendRequest<Full<Bytes>>, way: Way, name: u64) {
     match way {
         Way::Wait => {
             let body = format!(r#"{{"task":"hello","input":{{"greetee":"{name}"}}}}"#);
-            let (status, body) = send(client, "POST", "/v1/jobs", body).await;
+            let (status, body) = send_with(client, "POST", "/v1/jobs", body, "wait=60").await;
             assert!(status == 201 && body.contains(r#""state":"completed""#), "{status} {body}");
         }
         Way::Poll => {
