@@ -333,6 +333,10 @@ fn kind(name: &str) -> Option<Kind> {
         "tasks" => Kind::Tasks,
         "task_info" => Kind::TaskInfo,
         "schedules" => Kind::Schedules,
+        "deployments" => Kind::Deployments,
+        "manifest" => Kind::Manifest,
+        "chunk" => Kind::Chunk,
+        "upload" => Kind::Upload,
         _ => match name.split_once('/')? {
             ("run", job_id) => Kind::Run(JobId::from(job_id)),
             ("failure", job_id) => Kind::Failure(JobId::from(job_id)),
