@@ -102,7 +102,7 @@ pub(super) fn piece(record: &[u8], chunk: &ChunkEntry) -> Result<Vec<u8>> {
         if piece.len() != chunk.size as usize || Digest::of(&piece) != chunk.digest {
             return Err(Error::malformed(
                 what,
-                "it holds other bytes than those of its digest; push the component again",
+                "it holds other bytes than those of its digest; push the component again with all of its chunks",
             ));
         }
         Ok(piece)

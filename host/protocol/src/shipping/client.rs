@@ -9,7 +9,7 @@ use super::deployments::{
 use super::live::LiveJobs;
 use super::manifest::About;
 use super::retention::{let_go, removable};
-use super::store::{Pushed, put_component};
+use super::store::{Pushed, Sending, put_component};
 use super::upload;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -41,6 +41,8 @@ pub struct PushOptions {
     pub keep: Option<u32>,
     /// Each call is run by the newest revision, whenever its job was created. `None`: as before.
     pub follow_newest: Option<bool>,
+    /// Which chunks of the components are sent.
+    pub sending: Sending,
 }
 
 /// The result of a change of the revisions of a topic.
@@ -65,7 +67,8 @@ pub struct PushedRevision {
 
 impl Default for PushOptions {
     fn default() -> Self {
-        Self { percent: 100, note: String::new(), by: String::new(), keep: None, follow_newest: None }
+        let (note, by, keep, follow_newest) = (String::new(), String::new(), None, None);
+        Self { percent: 100, note, by, keep, follow_newest, sending: Sending::Absent }
     }
 }
 
@@ -118,7 +121,7 @@ impl Client {
         let (store, begun) = (self.backend().store(), self.now());
         let mut sent = Vec::with_capacity(components.len());
         for component in components {
-            sent.push(put_component(store, &component.component, &component.about).await?);
+            sent.push(put_component(store, &component.component, &component.about, options.sending).await?);
         }
         if self.now().saturating_sub(begun) > upload::life() / 2 {
             let reason = "sending the components took too long; push again: what is there is not sent twice";

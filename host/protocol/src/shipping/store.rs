@@ -21,6 +21,16 @@ const WRITTEN_TOGETHER: usize = 1 << 20;
 /// Records are read until they have so many bytes together, or are so many. (Not every store counts the bytes.)
 const READ_TOGETHER: (usize, usize) = (4 << 20, 32);
 
+/// Which chunks are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sending {
+    /// Those that are not there.
+    #[default]
+    Absent,
+    /// All of them: chunks that are damaged are replaced.
+    All,
+}
+
 /// What was sent of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pushed {
@@ -28,18 +38,23 @@ pub struct Pushed {
     pub digest: Digest,
     /// The number of its chunks. Chunks that are the same count once.
     pub chunks: usize,
-    /// The number of chunks that were not there and were sent.
+    /// The number of chunks that were sent.
     pub new_chunks: usize,
     /// The bytes of the records of these chunks. They are compressed.
     pub new_bytes: u64,
 }
 
-/// Puts a component into a store. Sends only chunks that are not there, and the manifest last. Safe to repeat: what was sent is not
-/// sent again. A component that no revision names stays for [`super::LEAST_AGE`] at least.
+/// Puts a component into a store: chunks, and then the manifest. Safe to repeat: what was sent is not sent again. While a
+/// collection (`gc`) goes on, all chunks are sent. A component that no revision names stays for [`super::LEAST_AGE`] at least.
 ///
 /// # Errors
 /// When the store fails. `Limit` if `about` is too long.
-pub async fn put_component(store: &dyn Store, component: &Component, about: &About) -> Result<Pushed> {
+pub async fn put_component(
+    store: &dyn Store,
+    component: &Component,
+    about: &About,
+    sending: Sending,
+) -> Result<Pushed> {
     let key = Key::manifest(&component.digest());
     let mut manifest = manifest::of(component, about, store.now())?;
     match store.get(&key).await?.as_deref().map(ManifestRecord::decode) {
@@ -49,19 +64,19 @@ pub async fn put_component(store: &dyn Store, component: &Component, about: &Abo
         Some(Err(_)) | None => {}
     }
     let mut upload = Upload::begin(store, component).await?;
-    let mut absent = absent(store, component).await?;
-    let chunks = absent.len();
-    absent.retain(|_, is_absent| *is_absent);
-    let mut pushed = Pushed { digest: component.digest(), chunks, new_chunks: absent.len(), new_bytes: 0 };
+    let mut unsent = to_send(store, component, sending).await?;
+    let chunks = unsent.len();
+    unsent.retain(|_, is_to_send| *is_to_send);
+    let mut pushed = Pushed { digest: component.digest(), chunks, new_chunks: unsent.len(), new_bytes: 0 };
     let (mut records, mut bytes) = (Vec::new(), 0);
     for (chunk, piece) in component.pieces() {
-        if absent.remove(&chunk.digest).is_none() {
+        if unsent.remove(&chunk.digest).is_none() {
             continue;
         }
         let record = chunks::record(&piece, store.now())?;
         bytes += record.len();
         records.push((Key::chunk(&chunk.digest), record));
-        if bytes >= WRITTEN_TOGETHER || absent.is_empty() {
+        if bytes >= WRITTEN_TOGETHER || unsent.is_empty() {
             store.put_many(&records).await?;
             upload.renew().await?;
             pushed.new_bytes += bytes as u64;
@@ -77,10 +92,10 @@ pub async fn put_component(store: &dyn Store, component: &Component, about: &Abo
 }
 
 /// The chunks of a component, each with whether it must be sent.
-async fn absent(store: &dyn Store, component: &Component) -> Result<HashMap<Digest, bool>> {
+async fn to_send(store: &dyn Store, component: &Component, sending: Sending) -> Result<HashMap<Digest, bool>> {
     let digests: HashSet<Digest> = component.chunks().iter().map(|chunk| chunk.digest).collect();
     let digests: Vec<Digest> = digests.into_iter().collect();
-    if is_collecting(store).await? {
+    if sending == Sending::All || is_collecting(store).await? {
         return Ok(digests.into_iter().map(|digest| (digest, true)).collect());
     }
     let mut absent = HashMap::with_capacity(digests.len());
