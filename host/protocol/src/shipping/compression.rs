@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// zstd's own default. Of WebAssembly, the slowest level leaves a tenth less, in fifty times the time.
+/// zstd's own default. Of a Python component, level 19 leaves an eighth less, in fifty times the time.
 const LEVEL: i32 = 3;
 
 /// Compresses these bytes.

@@ -46,8 +46,8 @@ pub const MOST_BYTES: usize = 300_000;
 /// The most bytes of a component. Workers refuse larger ones too.
 pub const LARGEST_COMPONENT: u64 = 256 << 20;
 
-/// The most chunks of a component, so that their digests (35 bytes each) fit into its manifest. A component of
-/// [`LARGEST_COMPONENT`] has about 3,700.
+/// The most chunks of a component, so that their digests and sizes (35 bytes each) fit into its manifest. A component of
+/// [`LARGEST_COMPONENT`] has about 3,100.
 pub const MOST_CHUNKS: usize = 5_500;
 
 /// How many of the newest revisions stay, if nothing else is said.
