@@ -18,8 +18,7 @@ use brrr_protocol::model::{Failure, FailureKind, JobId, Millis};
 use brrr_protocol::ports::{Backend, Key, NewJob};
 use brrr_protocol::records::{DeploymentsRecord, ManifestRecord};
 use brrr_protocol::shipping::{
-    About, Change, Component, ComponentToPush, LEAST_AGE, MARGIN, PushOptions, Sending, put_component, revision_for,
-    task_at,
+    About, Change, Component, ComponentToPush, LEAST_AGE, PushOptions, Sending, put_component, revision_for, task_at,
 };
 use bytes::Bytes;
 
@@ -36,9 +35,9 @@ const ROUNDS: usize = 25;
 /// For so long a component stays that was sent and that no revision names.
 const STAYS: Millis = LEAST_AGE.as_millis() as Millis;
 
-/// A round takes less time than clients may take for one job.
+/// All in a round takes less time than a write may take.
 const MOST_STEPS: u64 = 2_000;
-const MOST_PASSES: Millis = MARGIN.as_millis() as Millis / MOST_STEPS - 1;
+const PASSES: Millis = 4;
 
 /// Components that have chunks in common. The one that has all of them has each twice.
 static COMPONENTS: LazyLock<Vec<Component>> = LazyLock::new(|| {
@@ -177,25 +176,28 @@ impl History {
         }
     }
 
-    /// Several participants at once, which end or die.
+    /// Several participants at once, which begin at any moment, and end or die.
     fn round(&mut self) {
-        for _ in 0..1 + self.random.usize(..4) {
-            self.begin();
-        }
+        let mut left = 1 + self.random.usize(..5);
         for _ in 0..MOST_STEPS {
             let busy = self.busy.len();
             match self.random.u8(..200) {
-                _ if busy == 0 => break,
-                0 => drop(self.busy.swap_remove(self.random.usize(..busy))),
+                _ if busy == 0 && left == 0 => break,
+                0 if busy > 0 => drop(self.busy.swap_remove(self.random.usize(..busy))),
                 1 => {
                     let answer = if self.random.bool() { Answer::Lost } else { Answer::Refused };
                     self.world.state().answer = Some(answer);
                 }
-                2..22 => self.world.advance(self.random.u64(..=MOST_PASSES)),
-                _ => {
+                2..22 => self.world.advance(PASSES),
+                22..30 if left > 0 => {
+                    left -= 1;
+                    self.begin();
+                }
+                _ if busy > 0 => {
                     let next = self.random.usize(..busy);
                     self.access(next);
                 }
+                _ => {}
             }
         }
         self.busy.clear();

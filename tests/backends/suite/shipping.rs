@@ -12,7 +12,7 @@ use brrr_protocol::model::{Call, JobId, Millis, Topic};
 use brrr_protocol::ports::{Backend, Key, Kind as Record, NewJob, Store};
 use brrr_protocol::records::{ChunkEntry, ManifestRecord, TaskAbout, UploadRecord};
 use brrr_protocol::shipping::{
-    About, Change, Component, ComponentToPush, LEAST_AGE, PushOptions, Pushed, Refusal, Sending, about_component,
+    About, Change, Component, ComponentToPush, LEAD, LEAST_AGE, PushOptions, Pushed, Refusal, Sending, about_component,
     get_component, get_manifest, put_component, revision_for, task_at,
 };
 use bytes::Bytes;
@@ -235,8 +235,8 @@ pub async fn revisions_are_pushed_rolled_back_ramped_and_removed(kind: Kind) {
     let told: Vec<_> = back.revisions.iter().map(|r| (r.number, r.weight(), r.restores, &*r.note)).collect();
     assert_eq!(told, [(1, 100, 0, ""), (2, 50, 0, "try"), (3, 100, 1, "oops")]);
     assert_eq!(back.revisions[2].components, back.revisions[0].components);
-    // A new job has it at once.
-    let created = f.backend.now() + 1_000;
+    // A new job has it a moment later.
+    let created = f.backend.now() + LEAD.as_millis() as Millis + 1_000;
     assert_eq!(revision_for(&back, created, &"j".into()).unwrap().number, 3);
     assert!(matches!(client.remove_revision(&topic, 2).await.unwrap(), Change::Done(_)));
     assert!(matches!(client.remove_revision(&topic, 2).await.unwrap(), Change::Same(_)));

@@ -174,7 +174,12 @@ impl Client {
                 Ok(Changed::Same) => return Ok(Change::Same(read.record)),
                 Err(refusal) => return Ok(Change::Refused(refusal)),
             };
-            let new = self.without_unneeded(new).await?;
+            let go = self.unneeded(&new).await?;
+            // Looking for them may have taken long, and the time of the change must be later than its write.
+            let new = match step(&read.record, self.now()) {
+                Ok(Changed::To(new)) => let_go(&new, &go),
+                Ok(Changed::Same) | Err(_) => continue,
+            };
             if let Err(refusal) = check_size(&new) {
                 return Ok(Change::Refused(refusal));
             }
@@ -184,18 +189,18 @@ impl Client {
         }
     }
 
-    /// The record without the revisions that may go.
-    async fn without_unneeded(&self, record: DeploymentsRecord) -> Result<DeploymentsRecord> {
-        if record.revisions.len() <= keep(&record) {
-            return Ok(record);
+    /// The revisions that may go. (The time of the newest change plays no part: it has not come yet.)
+    async fn unneeded(&self, record: &DeploymentsRecord) -> Result<Vec<u64>> {
+        if record.revisions.len() <= keep(record) {
+            return Ok(Vec::new());
         }
         // Jobs that are created while all jobs are listed may be missing. So the time before the listing counts.
         let now = self.now();
         let live = LiveJobs::of(self.backend().store()).await?;
         if live.unreadable.is_some() {
-            return Ok(record);
+            return Ok(Vec::new());
         }
-        Ok(let_go(&record, &removable(&record, &live.jobs, now)))
+        Ok(removable(record, &live.jobs, now))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What people do with the revisions of a topic. Each function takes a record and gives the changed one.
 
-use super::{KEEP, LONGEST_NAME, LONGEST_NOTE, MOST_COMPONENTS, MOST_DEPLOYMENTS_BYTES, MOST_REVISIONS, MOST_STEPS};
+use super::{
+    KEEP, LEAD, LONGEST_NAME, LONGEST_NOTE, MOST_COMPONENTS, MOST_DEPLOYMENTS_BYTES, MOST_REVISIONS, MOST_STEPS,
+};
 use crate::model::Millis;
 use crate::records::{DeployedComponent, DeploymentsRecord, Gone, Revision, Step};
 
@@ -67,7 +69,7 @@ pub enum Refusal {
     TooLarge(usize),
 }
 
-/// Adds a revision. It takes its part of the jobs that are created from now on. If the newest revision has the same components and
+/// Adds a revision. It takes its part of the jobs that are created from now on, or rather from [`LEAD`] on, as all changes do. If the newest revision has the same components and
 /// takes the same part, nothing changes. Who takes the rest: the revisions before it. A first revision takes all, whatever its part.
 ///
 /// # Errors
@@ -205,10 +207,11 @@ fn add(deployments: &DeploymentsRecord, new: &NewRevision, restores: u64, now: M
     Ok(Changed::To(Box::new(record)))
 }
 
-/// The time of a change: after all changes before it, and after this millisecond, because jobs were created in it that may have
-/// begun already.
+/// The time of a change: a moment later than now, and after all changes before it. When its time comes, the change is in the store.
+/// So no job that has begun is moved.
 fn next_time(deployments: &DeploymentsRecord, now: Millis) -> Millis {
-    now.max(deployments.changed).saturating_add(1)
+    let lead = Millis::try_from(LEAD.as_millis()).unwrap_or(Millis::MAX);
+    now.saturating_add(lead).max(deployments.changed.saturating_add(1))
 }
 
 fn check(new: &NewRevision) -> Result<(), Refusal> {

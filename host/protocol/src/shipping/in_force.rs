@@ -15,6 +15,9 @@ use crate::records::{DeploymentsRecord, Gone, Revision, Step};
 /// - If none took the job (it was created before the first one, or the first one took a part only): the oldest one that is there.
 /// - If the topic follows the newest: the newest one whose weight is now above the job's share, whenever the job was created;
 ///   otherwise the oldest one.
+///
+/// A record that was read at some time is right for all jobs that were created by then: the times of later changes are later. For a
+/// job that was created after that, the record must be read again.
 #[must_use]
 pub fn revision_for<'a>(deployments: &'a DeploymentsRecord, created: Millis, job_id: &JobId) -> Option<&'a Revision> {
     let (revisions, share) = (&deployments.revisions, share(job_id));

@@ -77,3 +77,8 @@ pub const LEAST_AGE: Duration = Duration::from_hours(1);
 /// How far the clocks of clients may be apart, and how long a client may take to write the record of a job after it has read the
 /// time. Revisions that were in force within this time stay.
 pub const MARGIN: Duration = Duration::from_mins(1);
+
+/// A change of what takes jobs counts for jobs that are created so much later than the change is decided. Otherwise jobs that are
+/// created before the change is in the store, and begin with the revision before, would be moved by it. A write takes milliseconds,
+/// and clocks by `Store::now` are apart by up to a second (DynamoDB).
+pub const LEAD: Duration = Duration::from_secs(1);

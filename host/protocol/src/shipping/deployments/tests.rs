@@ -28,25 +28,25 @@ fn told(record: &DeploymentsRecord) -> Vec<(u64, &str, u8, Millis)> {
 #[test]
 fn revisions_are_pushed_rolled_back_ramped_and_removed() {
     let one = to(push(&DeploymentsRecord::default(), &new("a", 100), 1_000));
-    assert_eq!(told(&one), [(1, "a", 100, 1_001)]);
+    assert_eq!(told(&one), [(1, "a", 100, 2_000)]);
     assert_eq!(to_roll_back_to(&one), Err(Refusal::NothingBefore));
     // The clock may stand still or go back.
     let two = to(push(&one, &new("b", 20), 500));
-    assert_eq!(told(&two), [(1, "a", 100, 1_001), (2, "b", 20, 1_002)]);
+    assert_eq!(told(&two), [(1, "a", 100, 2_000), (2, "b", 20, 2_001)]);
     let ramped = to(ramp(&two, 2, 50, 1_002));
-    assert_eq!(told(&ramped)[1], (2, "b", 50, 1_003));
-    assert_eq!(ramped.revisions[1].from(), 1_002);
+    assert_eq!(told(&ramped)[1], (2, "b", 50, 2_002));
+    assert_eq!(ramped.revisions[1].from(), 2_001);
     assert_eq!(ramp(&ramped, 2, 50, 2_000), Ok(Changed::Same));
 
     let to_one = to_roll_back_to(&ramped).unwrap();
     let back = to(rollback(&ramped, to_one, "oops", "me", 2_000));
-    assert_eq!(told(&back), [(1, "a", 100, 1_001), (2, "b", 50, 1_003), (3, "a", 100, 2_001)]);
+    assert_eq!(told(&back), [(1, "a", 100, 2_000), (2, "b", 50, 2_002), (3, "a", 100, 3_000)]);
     assert_eq!((back.revisions[2].restores, &*back.revisions[2].note), (1, "oops"));
     assert_eq!(rollback(&back, 1, "", "", 3_000), Ok(Changed::Same));
     assert_eq!(to_roll_back_to(&back), Ok(2));
 
     let removed = to(remove(&back, 3, 3_000));
-    assert_eq!((told(&removed).len(), removed.changed), (2, 3_001));
+    assert_eq!((told(&removed).len(), removed.changed), (2, 4_000));
     assert_eq!(remove(&removed, 3, 3_000), Ok(Changed::Same));
     // No number is used again.
     assert_eq!(to(push(&removed, &new("c", 100), 3_000)).revisions[2].number, 4);
