@@ -148,6 +148,19 @@ macro_rules! contract_for {
                 peers_keep_values
                 parents_of_an_ended_job_wait_for_no_later_value
                 a_live_job_with_unnamed_children_keeps_everything;
+            shipping:
+                a_component_goes_in_and_out
+                a_change_sends_few_chunks
+                a_component_of_many_portions_goes_in_and_out
+                what_is_damaged_is_refused_until_it_is_sent_again
+                a_manifest_that_lies_is_refused
+                all_who_push_at_once_get_a_revision
+                revisions_are_pushed_rolled_back_ramped_and_removed
+                a_push_that_is_refused_sends_nothing
+                code_that_nothing_needs_is_collected
+                code_that_a_live_job_needs_stays
+                what_is_being_sent_is_not_collected
+                damage_keeps_code;
             events:
                 events_come_in_order_from_any_position
                 two_readers_of_events_are_independent

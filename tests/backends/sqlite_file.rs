@@ -86,7 +86,9 @@ async fn a_transaction_reads_each_kind_of_record() {
     let (job_id, content) = (JobId::from("r"), Bytes::from_static(b"x"));
     let of_calls = [Kind::Call, Kind::Value, Kind::Unnotified, Kind::LatestJob];
     let others = [Kind::Run(job_id.clone()), Kind::Failure(job_id), Kind::Tasks, Kind::Schedules, Kind::DeadLetter];
-    let keys: Vec<Key> = of_calls.into_iter().chain(others).map(|kind| Key::new(&kind.name(), kind.clone())).collect();
+    let of_code = [Kind::Deployments, Kind::Manifest, Kind::Chunk, Kind::Upload];
+    let kinds = of_calls.into_iter().chain(others).chain(of_code);
+    let keys: Vec<Key> = kinds.map(|kind| Key::new(&kind.name(), kind.clone())).collect();
     let first = Sqlite::open(&path).unwrap();
     for key in &keys {
         first.store().put(key, content.clone()).await.unwrap();

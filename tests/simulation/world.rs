@@ -348,6 +348,10 @@ impl Future for Turn<'_> {
 
 #[async_trait]
 impl Store for View {
+    fn now(&self) -> Millis {
+        self.world.now()
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         self.access(|s| {
             s.value_reads += usize::from(key.kind == Kind::Value);

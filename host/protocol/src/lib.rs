@@ -16,6 +16,7 @@
 //! - `cycle`, `abandon`: walk up from a call to its waiting parents; the walk of `cycle` is bounded
 //! - `doctor`: finds stuck work and repairs it; `gc`: removes what no live job can reach
 //! - `schedules`: starts jobs by the clock
+//! - `shipping`: sends components to workers, and decides which revision runs which job; `digest`: the names of components
 //! - `topics`: the topics that calls may be sent to
 //! - `replay`: one run of a call; `outcome_cache`: the outcomes that earlier runs of a call got; `gate`: decides when a run may
 //!   start
@@ -28,6 +29,7 @@ pub mod client;
 pub mod codec;
 mod concurrent;
 pub mod cycle;
+pub mod digest;
 pub mod doctor;
 pub mod error;
 pub mod events;
@@ -45,6 +47,7 @@ pub mod records;
 pub mod registration;
 pub mod replay;
 pub mod schedules;
+pub mod shipping;
 pub mod starting;
 pub mod step;
 pub mod topics;

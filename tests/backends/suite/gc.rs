@@ -35,7 +35,7 @@ async fn collect_as(backend: &Arc<dyn Backend>, plan: Plan) -> Collected {
 }
 
 fn removed(jobs: u64, calls: u64) -> Collected {
-    Collected { jobs, calls, left: 0, values_stay: None }
+    Collected { jobs, calls, ..Collected::default() }
 }
 
 async fn complete(backend: &Arc<dyn Backend>, ends_job: bool) {

@@ -9,5 +9,6 @@ pub mod joining;
 pub mod leases;
 pub mod parents;
 pub mod queue;
+pub mod shipping;
 pub mod starting;
 pub mod store;

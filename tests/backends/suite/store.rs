@@ -50,6 +50,10 @@ pub async fn records_of_all_kinds_are_separate(kind: Kind) {
         Key::job(&JobId::from("c")),
         Key::tasks(&Topic::from("c")),
         Key::schedules(&Topic::from("c")),
+        Key::deployments(&Topic::from("c")),
+        Key::new("c", Record::Manifest),
+        Key::new("c", Record::Chunk),
+        Key::new("c", Record::Upload),
     ];
     for (n, key) in keys.iter().enumerate() {
         store.put(key, bytes(&n.to_string())).await.unwrap();

@@ -14,6 +14,10 @@ pub(super) struct Index {
     unnotified: BTreeSet<Arc<str>>,
     tasks: BTreeSet<Arc<str>>,
     schedules: BTreeSet<Arc<str>>,
+    deployments: BTreeSet<Arc<str>>,
+    manifests: BTreeSet<Arc<str>>,
+    chunks: BTreeSet<Arc<str>>,
+    uploads: BTreeSet<Arc<str>>,
     dead_letters: BTreeSet<Arc<str>>,
     /// The positions of the jobs, by id.
     jobs: BTreeMap<Arc<str>, u64>,
@@ -35,6 +39,18 @@ impl Index {
             }
             Kind::Schedules => {
                 self.schedules.insert(key.id.clone());
+            }
+            Kind::Deployments => {
+                self.deployments.insert(key.id.clone());
+            }
+            Kind::Manifest => {
+                self.manifests.insert(key.id.clone());
+            }
+            Kind::Chunk => {
+                self.chunks.insert(key.id.clone());
+            }
+            Kind::Upload => {
+                self.uploads.insert(key.id.clone());
             }
             Kind::DeadLetter => {
                 self.dead_letters.insert(key.id.clone());
@@ -63,6 +79,18 @@ impl Index {
             Kind::Schedules => {
                 self.schedules.remove(&key.id);
             }
+            Kind::Deployments => {
+                self.deployments.remove(&key.id);
+            }
+            Kind::Manifest => {
+                self.manifests.remove(&key.id);
+            }
+            Kind::Chunk => {
+                self.chunks.remove(&key.id);
+            }
+            Kind::Upload => {
+                self.uploads.remove(&key.id);
+            }
             Kind::DeadLetter => {
                 self.dead_letters.remove(&key.id);
             }
@@ -83,6 +111,10 @@ impl Index {
             Kind::Unnotified => texts(self.unnotified.range::<str, _>(begin), limit),
             Kind::Tasks => texts(self.tasks.range::<str, _>(begin), limit),
             Kind::Schedules => texts(self.schedules.range::<str, _>(begin), limit),
+            Kind::Deployments => texts(self.deployments.range::<str, _>(begin), limit),
+            Kind::Manifest => texts(self.manifests.range::<str, _>(begin), limit),
+            Kind::Chunk => texts(self.chunks.range::<str, _>(begin), limit),
+            Kind::Upload => texts(self.uploads.range::<str, _>(begin), limit),
             Kind::DeadLetter => texts(self.dead_letters.range::<str, _>(begin), limit),
             Kind::Job => texts(self.jobs.range::<str, _>(begin).map(|(id, _)| id), limit),
             _ => return None,

@@ -6,6 +6,7 @@
 //! | `brrr_count/<job_id>` | integer | number of messages sent for a job, shared with peers |
 //! | `brrr:call:<hash>` | hash | the records of a call, by kind |
 //! | `brrr:job:<job_id>`, `brrr:topic:<topic>` | hash | the records of a job and of a topic |
+//! | `brrr:component:<digest>`, `brrr:chunk:<digest>` | hash | the records of a component, and a chunk of a component |
 //! | `brrr:jobs` | sorted set | jobs that have a record, by the time of acceptance (µs of the server, unique for each job) |
 //! | `brrr:parents:<hash>` | sorted set | the parents that wait for a call, if there are many: see `lua/lib.lua` |
 //! | `brrr:arrived:<topic>` | list | bodies that woke a waiting worker, until this worker or another one takes them |
@@ -54,7 +55,10 @@ impl Keys {
     pub fn records(&self, kind: &Kind) -> String {
         let class = match kind {
             Kind::Job => "job",
-            Kind::Tasks | Kind::TaskInfo | Kind::Schedules | Kind::Workers => "topic",
+            Kind::Tasks | Kind::TaskInfo | Kind::Schedules | Kind::Workers | Kind::Deployments => "topic",
+            // Apart from calls, so that a listing of one passes over none of the others.
+            Kind::Manifest | Kind::Upload => "component",
+            Kind::Chunk => "chunk",
             _ => "call",
         };
         format!("{}brrr:{class}:", self.prefix)

@@ -334,6 +334,10 @@ fn kind(name: &str) -> Option<Kind> {
         "task_info" => Kind::TaskInfo,
         "schedules" => Kind::Schedules,
         "workers" => Kind::Workers,
+        "deployments" => Kind::Deployments,
+        "manifest" => Kind::Manifest,
+        "chunk" => Kind::Chunk,
+        "upload" => Kind::Upload,
         _ => match name.split_once('/')? {
             ("run", job_id) => Kind::Run(JobId::from(job_id)),
             ("failure", job_id) => Kind::Failure(JobId::from(job_id)),

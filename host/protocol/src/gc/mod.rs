@@ -6,6 +6,7 @@
 //!   needed. It starts at the leaves and removes the job's own record last, so the next collection can continue after one that
 //!   died
 //! - `calls`: the calls of one job
+//! - `code`: removes revisions, components and chunks that nothing needs
 //!
 //! A running call may ask for a call that no live job had asked for before, while the value of that call is removed. Then the
 //! run may find the value in one replay, and the value may have to be computed again for the next replay. This can't happen
@@ -13,6 +14,7 @@
 //! them only once in a collection.
 
 mod calls;
+mod code;
 mod mark;
 mod sweep;
 
@@ -21,6 +23,8 @@ use std::time::Duration;
 
 use crate::model::{JobId, Millis};
 use crate::ports::Backend;
+
+pub use code::{CodeStays, CollectedCode};
 
 /// Removes from one backend what no live job can reach.
 #[derive(Clone)]
@@ -33,7 +37,7 @@ pub struct Collector {
 pub struct Plan {
     /// The current time, in milliseconds since the Unix epoch, by the backend's clock.
     pub now: Millis,
-    /// Jobs that ended longer ago than this are removed. If the queue can't list its messages (SQS), jobs stay at least 14
+    /// Jobs that ended longer ago than this are removed, and components that were sent longer ago and that nothing names. If the queue can't list its messages (SQS), jobs stay at least 14
     /// days.
     pub older_than: Duration,
     /// Only count what would be removed.
@@ -51,6 +55,8 @@ pub struct Collected {
     pub left: u64,
     /// Why values stay. `None`: unneeded values were removed.
     pub values_stay: Option<Reason>,
+    /// What was removed of the code of topics.
+    pub code: CollectedCode,
 }
 
 /// Why a collection can't know which values a live job needs.

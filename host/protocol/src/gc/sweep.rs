@@ -49,7 +49,8 @@ impl Collector {
                 progress(done as u64, old.len() as u64);
             }
         }
-        if collected.jobs > 0 && !plan.dry_run {
+        collected.code = self.collect_code(plan).await?;
+        if (collected.jobs > 0 || collected.code.chunks > 0) && !plan.dry_run {
             self.backend.store().compact().await?;
         }
         collected.values_stay = marks.reason;

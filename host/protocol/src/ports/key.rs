@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::digest::Digest;
 use crate::model::{CallHash, JobId, Topic};
 
 /// A record's key: an id (usually of a call) and the kind of the record. In `DynamoDB` these are `pk` and `sk`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// What the record is about: a call hash, a job id, a topic or the id of a dead letter, depending on `kind`.
+    /// What the record is about: a call hash, a job id, a topic, a digest or the id of a dead letter, depending on `kind`.
     pub id: Arc<str>,
     /// What the record says.
     pub kind: Kind,
@@ -41,6 +42,14 @@ pub enum Kind {
     Schedules,
     /// The workers of a topic that run (`Workers`). The id is a topic, not a call hash.
     Workers,
+    /// The revisions of the code of a topic (`DeploymentsRecord`). The id is a topic, not a call hash.
+    Deployments,
+    /// What a component is, and of which chunks it consists (`ManifestRecord`). The id is the digest of the component.
+    Manifest,
+    /// A part of a component, compressed (`ChunkRecord`). The id is the digest of the part, not compressed.
+    Chunk,
+    /// A component that is being sent (`UploadRecord`). The id is its digest; or `gc`: chunks are being removed.
+    Upload,
     /// A dead letter of a queue that can't store dead letters itself. `records/dead_letter.rs` describes the id.
     DeadLetter,
 }
@@ -62,6 +71,10 @@ impl Kind {
             Kind::TaskInfo => "task_info".into(),
             Kind::Schedules => "schedules".into(),
             Kind::Workers => "workers".into(),
+            Kind::Deployments => "deployments".into(),
+            Kind::Manifest => "manifest".into(),
+            Kind::Chunk => "chunk".into(),
+            Kind::Upload => "upload".into(),
             Kind::DeadLetter => "dead_letter".into(),
         }
     }
@@ -144,5 +157,29 @@ impl Key {
     #[must_use]
     pub fn workers(topic: &Topic) -> Self {
         Self::new(topic.as_str(), Kind::Workers)
+    }
+
+    /// The key of the revisions of the code of a topic.
+    #[must_use]
+    pub fn deployments(topic: &Topic) -> Self {
+        Self::new(topic.as_str(), Kind::Deployments)
+    }
+
+    /// The key of the manifest of a component.
+    #[must_use]
+    pub fn manifest(component: &Digest) -> Self {
+        Self::new(&component.to_string(), Kind::Manifest)
+    }
+
+    /// The key of a chunk.
+    #[must_use]
+    pub fn chunk(chunk: &Digest) -> Self {
+        Self::new(&chunk.to_string(), Kind::Chunk)
+    }
+
+    /// The key that says that this component is being sent.
+    #[must_use]
+    pub fn upload(component: &Digest) -> Self {
+        Self::new(&component.to_string(), Kind::Upload)
     }
 }

@@ -6,10 +6,14 @@
 //! - `task_info`: what the tasks of a topic are; `workers`: the workers of a topic that run
 //! - `dead_letter`: a dead letter; `latest_job`: the job that was last started for a call
 //! - `schedules`: the schedules of a topic, and their ticks that are decided
+//! - `deployments`: the revisions of the code of a topic; `manifest`, `chunk`: a component and its parts
 
+mod chunk;
 mod dead_letter;
+mod deployments;
 mod failure;
 mod job;
+mod manifest;
 mod run;
 mod schedules;
 mod task_info;
@@ -24,11 +28,14 @@ use crate::model::JobId;
 use crate::options::Options;
 use crate::wire::{dict, entry, text, wrong_type};
 
+pub use chunk::ChunkRecord;
 pub use dead_letter::{
     dead_letter_id, dead_letter_ids_of, dead_letter_time, decode_dead_letter, encode_dead_letter, is_dead_letter_of,
 };
+pub use deployments::{DeployedComponent, DeploymentsRecord, Gone, Revision, Step};
 pub use failure::{decode_failure, encode_failure, read_failure};
 pub use job::{JobEnd, JobRecord, JobState};
+pub use manifest::{ChunkEntry, ManifestRecord, TaskAbout, UploadRecord};
 pub use run::{ClockMove, Decision, RunRecord, SAMPLE};
 pub use schedules::{Overlap, Schedule, ScheduleSpec, SchedulesRecord, Starting};
 pub use task_info::{TaskInfo, TaskInfos, decode_task_infos, encode_task_infos};
