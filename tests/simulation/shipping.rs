@@ -69,6 +69,8 @@ struct History {
     /// When components were sent last, by their positions.
     sent: BTreeMap<usize, Millis>,
     busy: Vec<Running>,
+    /// They go on at a random moment.
+    paused: Vec<Running>,
     /// Changes, sendings and collections that have ended well.
     done: [usize; 3],
 }
@@ -78,8 +80,8 @@ impl History {
         let world = World::new(&Arc::new(GRAPHS[0].complete()));
         world.state().transactional = seed.is_multiple_of(2);
         world.state().now = 1_000_000_000_000;
-        let (had, sent, busy) = (HashMap::new(), BTreeMap::new(), Vec::new());
-        Self { world, random: fastrand::Rng::with_seed(seed), jobs: 0, had, sent, busy, done: [0; 3] }
+        let (had, sent, busy, paused) = (HashMap::new(), BTreeMap::new(), Vec::new(), Vec::new());
+        Self { world, random: fastrand::Rng::with_seed(seed), jobs: 0, had, sent, busy, paused, done: [0; 3] }
     }
 
     fn backend(&self) -> Arc<dyn Backend> {
@@ -182,7 +184,7 @@ impl History {
         for _ in 0..MOST_STEPS {
             let busy = self.busy.len();
             match self.random.u8(..200) {
-                _ if busy == 0 && left == 0 => break,
+                _ if busy == 0 && left == 0 && self.paused.is_empty() => break,
                 0 if busy > 0 => drop(self.busy.swap_remove(self.random.usize(..busy))),
                 1 => {
                     let answer = if self.random.bool() { Answer::Lost } else { Answer::Refused };
@@ -193,6 +195,11 @@ impl History {
                     left -= 1;
                     self.begin();
                 }
+                30..34 if busy > 0 => {
+                    let paused = self.busy.swap_remove(self.random.usize(..busy));
+                    self.paused.push(paused);
+                }
+                34..37 => self.busy.append(&mut self.paused),
                 _ if busy > 0 => {
                     let next = self.random.usize(..busy);
                     self.access(next);
@@ -201,6 +208,7 @@ impl History {
             }
         }
         self.busy.clear();
+        self.paused.clear();
         self.world.state().answer = None;
     }
 

@@ -11,6 +11,7 @@ mod progress;
 mod registration;
 mod runs;
 mod schedules;
+mod shipping;
 mod starting;
 mod timers;
 mod transactions;
@@ -99,6 +100,7 @@ pub fn all() -> Vec<Mutant> {
         jobs::all(),
         joining::all(),
         schedules::all(),
+        shipping::all(),
         starting::all(),
         progress::all(),
         doctor::all(),
