@@ -159,7 +159,7 @@ fn a_flag_that_names_a_backend_means_all_of_it() {
 #[test]
 fn run_names_the_settings_that_are_missing() {
     let env = Env::new();
-    env.run(["run"]).refused(2, &["which component", "brrr.toml", "[[components]]"]);
+    without_topic(&env, &["run"]).end().refused(2, &["which component", "brrr.toml", "[[components]]"]);
     let guest = guest();
     without_topic(&env, &["run", guest.to_str().expect("UTF-8")]).end().refused(2, &["--topic", "brrr.toml"]);
     env.write("brrr.toml", "[[components]]\npath = \"none.wasm\"\n");

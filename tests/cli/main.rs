@@ -16,6 +16,7 @@ mod config;
 mod control;
 mod cron;
 mod damage;
+mod deploy;
 mod dlq;
 mod doctor;
 mod events;

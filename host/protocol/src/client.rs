@@ -91,7 +91,7 @@ impl Client {
     }
 
     /// The client's backend.
-    pub(crate) fn backend(&self) -> &dyn Backend {
+    pub fn backend(&self) -> &dyn Backend {
         &*self.backend
     }
 

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use brrr_protocol::gc::{Collector, Plan, Reason};
+use brrr_protocol::gc::{CodeStays, Collector, Plan, Reason};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -49,10 +49,13 @@ pub async fn run(args: GcCommand, format: Format) -> anyhow::Result<Exit> {
     let collected = collected?;
 
     let reason = collected.values_stay.as_ref().map(|reason| reason_text(reason, args.dry_run));
+    let code = &collected.code;
+    let code_stays = code.stays.as_ref().map(|reason| code_text(reason, args.dry_run));
     if format == Format::Json {
         print_json(&json!({
             "dry_run": args.dry_run, "jobs": collected.jobs, "values": collected.calls, "busy_jobs": collected.left,
-            "values_stay": reason,
+            "values_stay": reason, "revisions": code.revisions, "components": code.components, "chunks": code.chunks,
+            "code_stays": code_stays,
         }))?;
     }
     let would = if args.dry_run { "would remove" } else { "removed" };
@@ -64,10 +67,28 @@ pub async fn run(args: GcCommand, format: Format) -> anyhow::Result<Exit> {
             "{left} more have messages or waiting calls left; a worker, or `doctor --fix`, abandons them"
         ));
     }
-    if let Some(reason) = reason {
+    if code.revisions + code.components + code.chunks > 0 {
+        let (revisions, components, chunks) = (code.revisions, code.components, code.chunks);
+        say(format_args!("{would} {revisions} revisions, {components} components and {chunks} chunks of code"));
+    }
+    for reason in [reason, code_stays].into_iter().flatten() {
         say(format_args!("{reason}"));
     }
     Ok(Exit::Done)
+}
+
+fn code_text(reason: &CodeStays, dry_run: bool) -> String {
+    let nothing = if dry_run { "no code would be removed" } else { "no code was removed" };
+    match reason {
+        CodeStays::Unreadable(key) => {
+            let (kind, id) = (key.kind.name(), output::line(&key.id));
+            format!("{nothing}: the record {kind} of {id} can't be read; push its components again")
+        }
+        CodeStays::Job(job_id) => {
+            let job = output::line(job_id.as_str());
+            format!("{nothing}: nobody knows all calls of live job {job}; try again when it has ended")
+        }
+    }
 }
 
 fn reason_text(reason: &Reason, dry_run: bool) -> String {

@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod console;
 mod cron;
+mod deploy;
 mod dlq;
 mod doctor;
 mod encode;
@@ -24,6 +25,7 @@ mod outcome;
 mod output;
 mod permissions;
 mod progress;
+mod push;
 mod read;
 mod resolve;
 mod retry;
@@ -103,6 +105,9 @@ enum Command {
     Serve(serve::ServeCommand),
     Setup(setup::SetupCommand),
     Config(config::ConfigCommand),
+    Push(push::PushCommand),
+    Deploy(deploy::DeployCommand),
+    Pull(deploy::PullCommand),
     Inspect(inspect::InspectCommand),
     Test(Box<test::TestCommand>),
     Conformance(Box<test::ConformanceCommand>),
@@ -167,6 +172,9 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Gc(args) => one()?.block_on(gc::run(args, format)),
         Command::Setup(args) => one()?.block_on(setup::run(args, format)),
         Command::Config(args) => config::run(&args, &config, &Cli::command(), format),
+        Command::Push(args) => at_once(many()?, push::run(args, format)),
+        Command::Deploy(args) => one()?.block_on(deploy::run(args, format)),
+        Command::Pull(args) => one()?.block_on(deploy::pull(args, format)),
         Command::Inspect(args) => at_once(many()?, inspect::run(args, format)),
         Command::Test(args) => at_once(many()?, test::run(*args, &config, format)),
         Command::Conformance(args) => at_once(many()?, test::run_conformance(*args, &config, format)),

@@ -20,6 +20,7 @@ mod batch;
 pub mod builder;
 pub mod client;
 pub mod dead_letters;
+pub mod deployed;
 pub mod disposition;
 pub mod events;
 pub mod gateway;

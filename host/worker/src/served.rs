@@ -11,6 +11,7 @@ use brrr_protocol::ports::{Ended, Handler, Request, Task};
 use brrr_protocol::records::{TaskInfo, TaskInfos};
 use brrr_protocol::replay::Replay;
 
+use crate::deployed::RevisionStates;
 use crate::native::NativeHandler;
 use crate::topic_worker::SwappableHandler;
 use crate::wasm::WasmHandler;
@@ -26,6 +27,8 @@ pub struct ServedTopic {
     pub tasks: TaskInfos,
     /// The longest time of one run, over all tasks, unless its job sets another time.
     pub longest_run: Duration,
+    /// What has become of the revisions that were pushed to the topic. `None`: the worker was given its code at its start.
+    pub revisions: Option<Arc<RevisionStates>>,
 }
 
 impl ServedTopic {
@@ -34,7 +37,7 @@ impl ServedTopic {
     pub fn of_components(topic: Topic, handler: WasmHandler) -> Self {
         let tasks = handler.infos();
         let longest_run = handler.longest_run();
-        Self { topic, handler: Arc::new(handler).into(), tasks, longest_run }
+        Self { topic, handler: Arc::new(handler).into(), tasks, longest_run, revisions: None }
     }
 }
 

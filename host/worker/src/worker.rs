@@ -98,14 +98,15 @@ impl Worker {
             tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
         });
         let identity = Identity::new(self.backend.now(), self.options.admission.most())?;
-        let start = |ServedTopic { topic, handler, .. }: &ServedTopic| {
+        let start = |ServedTopic { topic, handler, revisions, .. }: &ServedTopic| {
             let (options, shutdown) = (self.options.clone(), self.shutdown.clone());
             let (backend, identity) = (self.backend.clone(), identity.clone());
             let worker = TopicWorker::new(backend.clone(), handler.clone(), topic.clone(), options, shutdown.clone());
             let (working, ended) = oneshot::channel::<()>();
             // The end of the run drops the sender.
             let ended = async { drop(ended.await) };
-            let heart = say_that_it_runs(backend, topic.clone(), identity, worker.gauge(), shutdown, ended);
+            let gauge = (worker.gauge(), revisions.clone());
+            let heart = say_that_it_runs(backend, topic.clone(), identity, gauge, shutdown, ended);
             let heart = tokio::spawn(heart);
             // Each worker is a task of its own, so that it runs in parallel to the others and not on the thread that
             // only waits.

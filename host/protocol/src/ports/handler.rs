@@ -67,9 +67,34 @@ impl Task {
     }
 }
 
+/// Which handler runs the calls of a job.
+#[derive(Clone)]
+pub enum JobHandler {
+    /// The handler that was asked.
+    This,
+    /// Another one: the job has code of its own.
+    Other(Arc<dyn Handler>),
+    /// The code of the job is not loaded here. The message is given back, and delivered again after this time.
+    NotHere(Duration),
+    /// The job is younger than what the handler knows. It must `refresh`, and then be asked again.
+    TooYoung,
+}
+
 /// Runs calls. Dropping the future of `run` stops the run.
 #[async_trait]
 pub trait Handler: Send + Sync {
+    /// The handler of the calls of this job. `created` is when the job was created, in milliseconds since the Unix epoch; `None` if no
+    /// record says it.
+    fn of_job(&self, job_id: &JobId, created: Option<Millis>) -> JobHandler {
+        let _ = (job_id, created);
+        JobHandler::This
+    }
+
+    /// Reads anew what decides which handler runs a job.
+    async fn refresh(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The task of this name. `None`: this handler does not handle it.
     fn task(&self, task: &str) -> Option<Arc<Task>>;
 

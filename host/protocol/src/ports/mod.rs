@@ -23,7 +23,7 @@ mod transitions;
 pub use backend::{Backend, BackendParts};
 pub use counters::{Counters, message_counter};
 pub use event_log::{EVENTS_KEPT, EVENTS_KEPT_FOR, EventLog};
-pub use handler::{Ended, Handler, Request, Task};
+pub use handler::{Ended, Handler, JobHandler, Request, Task};
 pub use key::{Key, Kind};
 pub use queue::{DeadLetter, Delivery, MessageState, Outgoing, Queue, Receipt, Visit};
 pub use store::{Accepted, Page, Store, Swap};

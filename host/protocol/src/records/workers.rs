@@ -30,9 +30,24 @@ pub struct WorkerInfo {
     /// It was asked to stop, and takes no new messages.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopping: bool,
+    /// What has become of the revisions of the topic on this worker, by their numbers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revisions: BTreeMap<u64, RevisionState>,
     /// Entries that a later version wrote.
     #[serde(flatten)]
     pub extra: Map<String, Json>,
+}
+
+/// What has become of a revision on a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevisionState {
+    /// It is being fetched and compiled.
+    Loading,
+    /// It is ready to run.
+    Loaded,
+    /// This worker can't run it, for this reason.
+    Failed(String),
 }
 
 /// The workers of a topic, by their ids.

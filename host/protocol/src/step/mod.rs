@@ -29,7 +29,7 @@ use crate::gate::{Entry, Gate};
 use crate::model::{CallHash, Failure, Millis};
 use crate::options::Options;
 use crate::outcome_cache::OutcomeCache;
-use crate::ports::{Backend, Delivery, Handler, Key, Loaded, Task, Work};
+use crate::ports::{Backend, Delivery, Handler, JobHandler, Key, Loaded, Task, Work};
 use crate::records::{JobRecord, JobState, RunRecord};
 pub use crate::topics::CallTopics;
 use crate::wire::{CallRecord, Message};
@@ -140,6 +140,9 @@ pub async fn step(site: &Site<'_>, delivery: &Delivery, running: bool) -> Result
     }
 }
 
+/// After this time, a message of a job comes again that was created in the future.
+const AHEAD: Duration = Duration::from_millis(100);
+
 struct Stage<'a> {
     site: &'a Site<'a>,
     delivery: &'a Delivery,
@@ -152,6 +155,7 @@ struct Stage<'a> {
 struct StepJob<'a> {
     call: &'a CallRecord,
     loaded: &'a Loaded,
+    handler: &'a dyn Handler,
     task: &'a Task,
     /// The options that apply, after those of the job, the call and the task were combined.
     options: Options,
@@ -223,7 +227,22 @@ impl Stage<'_> {
         {
             return self.nack(Duration::from_millis(run.not_before - now)).await;
         }
-        let Some(task) = self.site.handler.task(&call.task) else {
+        let created = loaded.job.as_ref().map(|job| job.created);
+        let of_job = || self.site.handler.of_job(&self.work.message.job_id, created);
+        let mut found = of_job();
+        if matches!(found, JobHandler::TooYoung) {
+            self.site.handler.refresh().await?;
+            found = of_job();
+        }
+        let other = match found {
+            JobHandler::This => None,
+            JobHandler::Other(handler) => Some(handler),
+            JobHandler::NotHere(delay) => return self.nack(delay).await,
+            // The clock of the job's client is ahead of this worker's.
+            JobHandler::TooYoung => return self.nack(AHEAD).await,
+        };
+        let handler = other.as_deref().unwrap_or(self.site.handler);
+        let Some(task) = handler.task(&call.task) else {
             return self.unknown_task(call, &loaded).await;
         };
         let running = match self.site.gate.enter(&call.task, &task).await {
@@ -236,7 +255,7 @@ impl Stage<'_> {
             .into_iter()
             .flatten()
             .fold(job.cloned().unwrap_or_default(), |near, far| near.over(far));
-        self.run_handler(&StepJob { call, loaded: &loaded, task: &task, options }, running).await
+        self.run_handler(&StepJob { call, loaded: &loaded, handler, task: &task, options }, running).await
     }
 
     fn backend(&self) -> &Arc<dyn Backend> {

@@ -18,11 +18,12 @@ use crate::units::{Interval, Processes};
   brrr-host run --topic demo hello --watch
   brrr-host run --topic demo a.wasm b.wasm --http 8080 --timeout 30s --memory 64MiB
   brrr-host run --topic demo guest.wasm --processes auto
+  brrr-host run --topic demo           # serves what `brrr-host push` sends
 
 Ctrl-C, SIGTERM or SIGHUP takes no new messages and lets running calls end; a second Ctrl-C or SIGTERM stops at once.")]
 pub struct RunCommand {
-    /// The components, or folders of projects, which are built first. Not given: the components of brrr.toml. Two
-    /// components on one topic must not have the same task.
+    /// The components, or folders of projects, which are built first. Not given: the components of brrr.toml, or else what
+    /// is pushed to the topic. Two components on one topic must not have the same task.
     #[arg(value_name = "GUEST.WASM|DIR")]
     pub guests: Vec<PathBuf>,
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::model::Topic;
+use brrr_worker::deployed::DeployedLoader;
 use brrr_worker::topic_worker::Shutdown;
 use brrr_worker::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
 
@@ -39,6 +40,20 @@ impl Loader {
             },
             tasks: config.tasks(),
             output: Arc::new(console),
+        })
+    }
+
+    /// Makes handlers of what was pushed to a topic. It may access what the flags of this worker allow.
+    ///
+    /// # Errors
+    /// When a file or directory of the permissions does not exist.
+    pub fn deployed(&self, args: &RunCommand) -> anyhow::Result<DeployedLoader> {
+        Ok(DeployedLoader {
+            engine: self.engine.clone(),
+            limits: self.limits.clone(),
+            overrides: self.tasks.clone(),
+            output: self.output.clone(),
+            grants: args.permissions.permissions()?.grant()?,
         })
     }
 

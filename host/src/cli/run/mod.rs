@@ -13,6 +13,7 @@ use std::path::Path;
 
 use brrr_protocol::step::Limits;
 use brrr_worker::builder::default_max_running;
+use brrr_worker::deployed::Follower;
 use brrr_worker::{StopReason, Worker, WorkerError};
 
 use super::output::say;
@@ -44,7 +45,9 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     }
     check_events(&args, &config)?;
     let served = served(&args, &config)?;
-    let topics: BTreeSet<_> = served.iter().map(|component| component.topic.clone()).collect();
+    let mut topics: BTreeSet<_> = served.iter().map(|component| component.topic.clone()).collect();
+    let deployed = args.topic.clone().filter(|_| served.is_empty());
+    topics.extend(deployed.clone());
     let schedules = schedules::plan(&config, args.topic.as_ref(), &topics)?;
     let token = args.token.find()?;
     let listener = match &args.http {
@@ -89,6 +92,17 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     if let Some((listener, token)) = listener {
         builder = builder.gateway(listener, token).gateway_origins(args.token.http_allow_origin.clone());
     }
+    let mut follower = match deployed {
+        Some(topic) => Some(Follower::new(backend.clone(), topic, loader.deployed(&args)?)),
+        None => None,
+    };
+    if let Some(follower) = &mut follower {
+        let begun = tokio::select! {
+            begun = follower.begin() => begun?,
+            why = shutdown.wait() => return Ok(why.into()),
+        };
+        builder = builder.serve(begun);
+    }
     let mut serving = Vec::new();
     for (topic, handler) in handlers {
         let (topic, known) = Serving::new(topic, handler);
@@ -101,6 +115,9 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     }
     if let Some(watch) = watch {
         tokio::spawn(watch.serve(loader, served, serving, backend.clone(), shutdown.clone()));
+    }
+    if let Some(follower) = follower {
+        tokio::spawn(follower.follow(shutdown.clone()));
     }
     let ended = worker.run().await;
     outlets.finish().await;

@@ -24,7 +24,7 @@ pub struct Served {
     pub build: Option<OwnBuild>,
 }
 
-/// The components to serve.
+/// The components to serve. None: what was pushed to the topic is served.
 ///
 /// # Errors
 /// When there are no components, a component has no topic, or a file or directory of its permissions does not exist.
@@ -39,8 +39,12 @@ pub fn served(args: &RunCommand, config: &Config) -> anyhow::Result<Vec<Served>>
         return args.guests.iter().map(named).collect();
     }
     if config.components.is_empty() {
-        let text = "which component? name it (brrr-host run --topic demo guest.wasm), or list it in brrr.toml under \
-                    [[components]]";
+        if args.topic.is_some() && !args.watch {
+            // What was pushed to the topic is served.
+            return Ok(Vec::new());
+        }
+        let text = "which component? name it (brrr-host run --topic demo guest.wasm), list it in brrr.toml under \
+                    [[components]], or name only the topic to serve what is pushed to it";
         return Err(ExitError::new(Exit::Usage, text).into());
     }
     let listed = |component: &Component| one(args, component.path.clone(), Some(component), &for_all);

@@ -1,16 +1,17 @@
 //! Looks for new revisions of a topic, and loads them before they take jobs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::client::Client;
+use brrr_protocol::digest::Digest;
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::Backend;
 use brrr_protocol::records::{DeploymentsRecord, Revision, RevisionState, TaskInfos};
 use brrr_protocol::shipping::get_component;
-use brrr_protocol::{Error, ErrorKind, Result};
+use brrr_protocol::{Error, Result};
 
 use super::{DeployedHandler, RevisionStates};
 use crate::permissions::Grants;
@@ -68,16 +69,15 @@ impl From<LoadError> for NotLoaded {
 /// Follows the revisions of a topic.
 pub struct Follower {
     backend: Arc<dyn Backend>,
-    client: Client,
     topic: Topic,
     loader: DeployedLoader,
     handler: Arc<DeployedHandler>,
     states: Arc<RevisionStates>,
     known: DeploymentsRecord,
     /// The components of the revisions that are loaded, by their digests. Two revisions may share some.
-    guests: HashMap<String, Guest>,
+    guests: HashMap<Digest, Guest>,
     loaded: BTreeSet<u64>,
-    failed: BTreeMap<u64, String>,
+    failed: BTreeSet<u64>,
     announced: TaskInfos,
 }
 
@@ -85,17 +85,17 @@ impl Follower {
     /// Follows the revisions of this topic. Nothing is read yet.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, topic: Topic, loader: DeployedLoader) -> Self {
+        let handler = Arc::new(DeployedHandler::new(Client::new(backend.clone()), topic.clone()));
         Self {
-            client: Client::new(backend.clone()),
             backend,
             topic,
             loader,
-            handler: Arc::default(),
+            handler,
             states: Arc::default(),
             known: DeploymentsRecord::default(),
             guests: HashMap::new(),
             loaded: BTreeSet::new(),
-            failed: BTreeMap::new(),
+            failed: BTreeSet::new(),
             announced: TaskInfos::new(),
         }
     }
@@ -106,8 +106,8 @@ impl Follower {
     /// When the store can't be read, or the queue can't be used.
     pub async fn begin(&mut self) -> Result<ServedTopic> {
         self.read().await?;
-        match self.wanted().next().cloned() {
-            Some(newest) => drop(self.load(&newest).await?),
+        match self.wanted() {
+            Some(newest) => self.load(&newest).await?,
             None => tracing::info!(
                 "nothing is deployed on topic {}; `brrr-host push --topic {} COMPONENT` deploys",
                 self.topic,
@@ -149,7 +149,7 @@ impl Follower {
     async fn look(&mut self) -> Result<()> {
         self.read().await?;
         // The newest first. It is loaded before it takes jobs; older ones may be needed by jobs that go on.
-        while let Some(next) = self.wanted().next().cloned() {
+        while let Some(next) = self.wanted() {
             self.load(&next).await?;
             self.announce().await;
             self.read().await?;
@@ -160,29 +160,27 @@ impl Follower {
 
     /// Reads the record, and goes by it.
     async fn read(&mut self) -> Result<()> {
-        let record = self.client.deployments(&self.topic).await?;
+        let record = self.handler.read().await?;
         if record == self.known {
             return Ok(());
         }
         let is_there = |number: u64| record.revisions.iter().any(|revision| revision.number == number);
         self.loaded.retain(|number| is_there(*number));
-        self.failed.retain(|number, _| is_there(*number));
+        self.failed.retain(|number| is_there(*number));
         self.states.retain(is_there);
-        let used = |digest: &str| {
-            record.revisions.iter().any(|revision| revision.components.iter().any(|part| part.digest == digest))
+        let used = |digest: &Digest| {
+            record.revisions.iter().any(|revision| revision.components.iter().any(|part| part.digest == *digest))
         };
         self.guests.retain(|digest, _| used(digest));
-        self.handler.goes_by(record.clone());
         self.known = record;
         Ok(())
     }
 
-    /// The revisions that are not loaded and may be loaded, the newest first.
-    fn wanted(&self) -> impl Iterator<Item = &Revision> {
-        let is_wanted = |revision: &&Revision| {
-            !self.loaded.contains(&revision.number) && !self.failed.contains_key(&revision.number)
-        };
-        self.known.revisions.iter().rev().filter(is_wanted)
+    /// The newest revision that is not loaded and may be loaded.
+    fn wanted(&self) -> Option<Revision> {
+        let is_wanted =
+            |revision: &&Revision| !self.loaded.contains(&revision.number) && !self.failed.contains(&revision.number);
+        self.known.revisions.iter().rev().find(is_wanted).cloned()
     }
 
     /// Loads a revision. A revision that this worker can't load stays out, and the worker says so.
@@ -202,8 +200,8 @@ impl Follower {
             Err(NotLoaded::Now(error)) => Err(error),
             Err(NotLoaded::For(reason)) => {
                 tracing::error!("topic {}: revision {number} can't be loaded: {reason}", self.topic);
-                self.states.set(number, RevisionState::Failed(reason.clone()));
-                self.failed.insert(number, reason);
+                self.states.set(number, RevisionState::Failed(reason));
+                self.failed.insert(number);
                 Ok(())
             }
         }
@@ -220,7 +218,7 @@ impl Follower {
                         NotLoaded::For(format!("component {} ({}) is not in the store", part.name, part.digest))
                     })?;
                     let guest = self.loader.guest(&part.name, bytes.into()).await?;
-                    self.guests.insert(part.digest.clone(), guest.clone());
+                    self.guests.insert(part.digest, guest.clone());
                     guest
                 }
             };

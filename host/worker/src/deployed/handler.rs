@@ -5,13 +5,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use brrr_protocol::model::{JobId, Millis};
+use brrr_protocol::client::Client;
+use brrr_protocol::model::{JobId, Millis, Topic};
 use brrr_protocol::options::Scopes;
 use brrr_protocol::ports::{Ended, Handler, JobHandler, Request, Task};
 use brrr_protocol::records::DeploymentsRecord;
 use brrr_protocol::replay::Replay;
 use brrr_protocol::shipping::revision_for;
 use brrr_protocol::{Error, ErrorKind, Result};
+use tokio::sync::Mutex;
 
 use crate::wasm::WasmHandler;
 
@@ -19,27 +21,51 @@ use crate::wasm::WasmHandler;
 const NOT_HERE: Duration = Duration::from_secs(1);
 
 /// The handlers of all revisions of a topic that are loaded.
-#[derive(Default)]
-pub struct DeployedHandler(RwLock<Arc<Loaded>>);
+pub struct DeployedHandler {
+    client: Client,
+    topic: Topic,
+    loaded: RwLock<Arc<Loaded>>,
+    /// Runs that begin at the same time read the record once.
+    reading: Mutex<()>,
+}
 
 #[derive(Clone, Default)]
 struct Loaded {
     record: DeploymentsRecord,
+    /// When the record was read, in milliseconds since the Unix epoch. It decides for jobs that were created before. A change counts
+    /// only for jobs that are created after it was written.
+    as_of: Millis,
     handlers: BTreeMap<u64, Arc<WasmHandler>>,
 }
 
 impl DeployedHandler {
-    /// Goes by this record from now on. Handlers of revisions that are not in it are dropped, once their last run has ended.
-    pub fn goes_by(&self, record: DeploymentsRecord) {
-        let mut loaded = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let mut handlers = loaded.handlers.clone();
-        handlers.retain(|number, _| record.revisions.iter().any(|revision| revision.number == *number));
-        *loaded = Arc::new(Loaded { record, handlers });
+    /// A handler of this topic that knows of no revision yet.
+    #[must_use]
+    pub fn new(client: Client, topic: Topic) -> Self {
+        Self { client, topic, loaded: RwLock::default(), reading: Mutex::new(()) }
+    }
+
+    /// Reads the revisions, and goes by them from now on. Handlers of revisions that are gone are dropped, once their last run has
+    /// ended.
+    ///
+    /// # Errors
+    /// When the store can't be read, or the record can't be read.
+    pub async fn read(&self) -> Result<DeploymentsRecord> {
+        let as_of = self.client.now();
+        let record = self.client.deployments(&self.topic).await?;
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        // Another read may have begun later, and ended earlier.
+        if as_of >= loaded.as_of {
+            let loaded = Arc::make_mut(&mut loaded);
+            loaded.handlers.retain(|number, _| record.revisions.iter().any(|revision| revision.number == *number));
+            (loaded.record, loaded.as_of) = (record.clone(), as_of);
+        }
+        Ok(record)
     }
 
     /// Adds the handler of a revision.
     pub fn add(&self, number: u64, handler: Arc<WasmHandler>) {
-        let mut loaded = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut loaded).handlers.insert(number, handler);
     }
 
@@ -55,7 +81,7 @@ impl DeployedHandler {
     }
 
     fn get(&self) -> Arc<Loaded> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -63,12 +89,25 @@ impl DeployedHandler {
 impl Handler for DeployedHandler {
     fn of_job(&self, job_id: &JobId, created: Option<Millis>) -> JobHandler {
         let loaded = self.get();
+        if created.is_some_and(|created| created > loaded.as_of) {
+            return JobHandler::TooYoung;
+        }
         // Jobs of other SDKs have no record. They are run by the newest code.
         let revision = revision_for(&loaded.record, created.unwrap_or(Millis::MAX), job_id);
         match revision.and_then(|revision| loaded.handlers.get(&revision.number)) {
             Some(handler) => JobHandler::Other(handler.clone()),
             None => JobHandler::NotHere(NOT_HERE),
         }
+    }
+
+    async fn refresh(&self) -> Result<()> {
+        let begun = self.client.now();
+        let _one = self.reading.lock().await;
+        // Somebody else has read it meanwhile.
+        if self.get().as_of > begun {
+            return Ok(());
+        }
+        self.read().await.map(drop)
     }
 
     fn task(&self, task: &str) -> Option<Arc<Task>> {

@@ -10,6 +10,7 @@ use brrr_protocol::workers::{BEAT, beat, leave};
 use brrr_protocol::{Error, ErrorKind, Result};
 
 use super::{Gauge, Shutdown};
+use crate::deployed::RevisionStates;
 
 /// How long a worker waits at its end until it is no longer listed.
 const LAST: Duration = Duration::from_secs(1);
@@ -59,7 +60,7 @@ pub async fn say_that_it_runs(
     backend: Arc<dyn Backend>,
     topic: Topic,
     identity: Identity,
-    gauge: Gauge,
+    (gauge, revisions): (Gauge, Option<Arc<RevisionStates>>),
     shutdown: Shutdown,
     ended: impl Future<Output = ()>,
 ) {
@@ -69,7 +70,8 @@ pub async fn say_that_it_runs(
     loop {
         let stopping = shutdown.begun().is_some();
         let (running, seen) = (gauge.running(), backend.now());
-        let info = WorkerInfo { running, seen, stopping, ..identity.info.clone() };
+        let states = revisions.as_ref().map(|revisions| revisions.get()).unwrap_or_default();
+        let info = WorkerInfo { running, seen, stopping, revisions: states, ..identity.info.clone() };
         if let Err(error) = beat(store, &topic, &identity.id, &info).await
             && !std::mem::replace(&mut told, true)
         {
@@ -81,11 +83,21 @@ pub async fn say_that_it_runs(
             biased;
             () = &mut ended => break,
             _ = shutdown.wait(), if !stopping => {}
+            // A push waits for this.
+            () = changed(revisions.as_deref()) => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
     // The worker ends in any case. Without this, it is listed for some seconds more.
     let _ = tokio::time::timeout(LAST, leave(store, &topic, &identity.id)).await;
+}
+
+/// Returns when the state of a revision has changed. Never returns if there are no revisions.
+async fn changed(revisions: Option<&RevisionStates>) {
+    match revisions {
+        Some(revisions) => revisions.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A number from 0 to 1 that follows from the id.

@@ -44,7 +44,8 @@ const MOST_TASKS: usize = 1_000;
 /// The most options of one task besides those with a type. This version knows seven.
 const MOST_OPTIONS: usize = 100;
 
-/// A component that is ready to run, and what it declares.
+/// A component that is ready to run, and what it declares. Clones share the compiled code.
+#[derive(Clone)]
 pub struct Guest {
     /// The file of the component.
     pub path: PathBuf,
@@ -117,6 +118,19 @@ impl Guest {
     ) -> Result<Guest, LoadError> {
         progress(LoadStage::Reading);
         let bytes = read(path).await?;
+        Self::from_bytes(engine, path, bytes, progress).await
+    }
+
+    /// The same of a component that is in memory. `path` names it in errors.
+    ///
+    /// # Errors
+    /// When this host can't serve it: see [`LoadError`].
+    pub async fn from_bytes(
+        engine: &Arc<Engine>,
+        path: &Path,
+        bytes: Vec<u8>,
+        progress: &(dyn Fn(LoadStage) + Sync),
+    ) -> Result<Guest, LoadError> {
         let size = bytes.len() as u64;
         let shape = shape::inspect(path, &bytes)?;
         let digest = hex(&Sha256::digest(&bytes));

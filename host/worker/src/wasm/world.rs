@@ -72,6 +72,7 @@ pub(super) fn is_supported(version: &str) -> bool {
 }
 
 /// A component of one of the worlds, ready to be instantiated.
+#[derive(Clone)]
 pub(super) enum Template {
     Plain(WorkerPre<State>),
     Concurrent(bindings::concurrent::WorkerAsyncPre<State>),

@@ -1,0 +1,346 @@
+//! `deploy` and `pull`: looks at the revisions of a topic, and changes which of them take jobs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use brrr_protocol::client::Client;
+use brrr_protocol::model::Topic;
+use brrr_protocol::records::{DeploymentsRecord, Revision, RevisionState, Workers};
+use brrr_protocol::shipping::{Change, LEAD, Refusal, get_component, to_roll_back_to};
+use brrr_protocol::workers::running;
+use brrr_worker::events::time;
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::ExitError;
+use super::options::{BackendArgs, TopicArgs};
+use super::output::{Format, line, print, print_json, print_table, say};
+use super::push::file_name;
+use crate::exit::Exit;
+use crate::units::brief;
+
+/// The revisions of a topic's code: list and show them, and choose which take new jobs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  brrr-host deploy list --topic demo
+  brrr-host deploy show --topic demo 3
+  brrr-host deploy rollback --topic demo
+  brrr-host deploy ramp --topic demo 3 50
+
+No command moves a job that is under way, but `remove`: jobs of a removed revision go on with the next newer one.")]
+pub struct DeployCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the revisions, newest first.
+    List(ListArgs),
+    /// Show a revision: its components, and which workers have loaded it.
+    Show(OneArgs),
+    /// Let the code of an earlier revision take all new jobs, as a new revision.
+    Rollback(RollbackArgs),
+    /// Change the part of new jobs that a revision takes.
+    Ramp(RampArgs),
+    /// Remove a revision.
+    Remove(OneArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    #[command(flatten)]
+    on: OnArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct OneArgs {
+    /// The number of the revision, as `list` prints it.
+    #[arg(value_name = "REVISION")]
+    revision: u64,
+
+    #[command(flatten)]
+    on: OnArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct RollbackArgs {
+    /// The number of the revision whose code is wanted. Not given: the one before the newest.
+    #[arg(value_name = "REVISION")]
+    revision: Option<u64>,
+
+    /// Why, for people.
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    note: String,
+
+    #[command(flatten)]
+    on: OnArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct RampArgs {
+    /// The number of the revision, as `list` prints it.
+    #[arg(value_name = "REVISION")]
+    revision: u64,
+
+    /// The part of new jobs, in percent. The revisions before it take the rest.
+    #[arg(value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    percent: u8,
+
+    #[command(flatten)]
+    on: OnArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct OnArgs {
+    #[command(flatten)]
+    topic: TopicArgs,
+
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+/// Write the components of a revision to files.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  brrr-host pull --topic demo --revision 3 -o old")]
+pub struct PullCommand {
+    /// The number of the revision. Not given: the newest.
+    #[arg(long, value_name = "REVISION")]
+    revision: Option<u64>,
+
+    /// The folder for the files.
+    #[arg(short, long = "out", default_value = ".", value_name = "DIR")]
+    out: PathBuf,
+
+    #[command(flatten)]
+    on: OnArgs,
+}
+
+/// A revision in `--output json`.
+#[derive(Serialize)]
+struct RevisionDocument {
+    topic: String,
+    revision: u64,
+    /// When it was pushed.
+    from: String,
+    /// The part of new jobs that it takes, in percent.
+    percent: u8,
+    /// Each change of that part.
+    steps: Vec<StepDocument>,
+    components: Vec<ComponentDocument>,
+    note: String,
+    by: String,
+    /// The revision whose code it has, after a rollback.
+    restores: Option<u64>,
+    /// What the workers that run say of it: `loaded`, `loading`, or why they can't load it.
+    workers: BTreeMap<String, RevisionState>,
+}
+
+#[derive(Serialize)]
+struct StepDocument {
+    from: String,
+    percent: u8,
+}
+
+#[derive(Serialize)]
+struct ComponentDocument {
+    name: String,
+    digest: String,
+}
+
+pub async fn run(args: DeployCommand, format: Format) -> anyhow::Result<Exit> {
+    match args.action {
+        Action::List(ListArgs { on }) => list(&on, format).await,
+        Action::Show(OneArgs { revision, on }) => show(revision, &on, format).await,
+        Action::Rollback(RollbackArgs { revision, note, on }) => {
+            let client = on.client().await?;
+            let by = std::env::var("USER").unwrap_or_default();
+            let topic = &on.topic.topic;
+            // The number is fixed here. A repeated rollback to "the one before" would undo the first.
+            let to = match revision {
+                Some(number) => number,
+                None => to_roll_back_to(&client.deployments(topic).await?).map_err(|refusal| refused(&refusal))?,
+            };
+            let change = client.rollback(topic, Some(to), &note, &by).await?;
+            let what = |record: &DeploymentsRecord| {
+                let newest = record.revisions.last();
+                let (number, old) = newest.map_or((0, 0), |newest| (newest.number, newest.restores));
+                format!("revision {number} has the code of revision {old}, and takes all new jobs")
+            };
+            done(&client, change, &on.topic.topic, what).await
+        }
+        Action::Ramp(RampArgs { revision, percent, on }) => {
+            let client = on.client().await?;
+            let change = client.ramp(&on.topic.topic, revision, percent).await?;
+            let what = |_: &DeploymentsRecord| format!("revision {revision} takes {percent} % of new jobs");
+            done(&client, change, &on.topic.topic, what).await
+        }
+        Action::Remove(OneArgs { revision, on }) => {
+            let client = on.client().await?;
+            let change = client.remove_revision(&on.topic.topic, revision).await?;
+            done(&client, change, &on.topic.topic, |_| format!("revision {revision} is removed")).await
+        }
+    }
+}
+
+impl OnArgs {
+    async fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(self.backend.open_existing().await?))
+    }
+}
+
+/// The error of a change that is not possible.
+pub fn refused(refusal: &Refusal) -> anyhow::Error {
+    let exit = match refusal {
+        Refusal::NoRevision(_) | Refusal::NothingBefore => Exit::NotThere,
+        Refusal::Percent(_) | Refusal::Components(_) | Refusal::Twice(_) | Refusal::TooLong { .. } => Exit::Usage,
+        Refusal::TooManySteps(_) | Refusal::TooManyRevisions | Refusal::TooLarge(_) => Exit::Refused,
+    };
+    ExitError::new(exit, refusal.to_string()).into()
+}
+
+/// Waits until a change counts: it counts for jobs that are created a moment after it was written.
+pub async fn until_in_force(client: &Client, record: &DeploymentsRecord) {
+    let left = Duration::from_millis(record.changed.saturating_sub(client.now()));
+    tokio::time::sleep(left.min(LEAD * 2)).await;
+}
+
+async fn done(
+    client: &Client,
+    change: Change,
+    topic: &Topic,
+    what: impl Fn(&DeploymentsRecord) -> String,
+) -> anyhow::Result<Exit> {
+    match change {
+        Change::Done(record) => {
+            until_in_force(client, &record).await;
+            say(format_args!("topic {topic}: {}", what(&record)));
+        }
+        Change::Same(record) => say(format_args!("topic {topic}: {}; it was so before", what(&record))),
+        Change::Refused(refusal) => return Err(refused(&refusal)),
+    }
+    Ok(Exit::Done)
+}
+
+fn document(topic: &Topic, revision: &Revision, workers: &Workers) -> RevisionDocument {
+    let states = workers.iter().filter_map(|(id, worker)| {
+        let state = worker.revisions.get(&revision.number)?;
+        Some((id.clone(), state.clone()))
+    });
+    RevisionDocument {
+        topic: topic.to_string(),
+        revision: revision.number,
+        from: time(revision.from()),
+        percent: revision.weight(),
+        steps: revision.steps.iter().map(|s| StepDocument { from: time(s.from), percent: s.weight }).collect(),
+        components: revision
+            .components
+            .iter()
+            .map(|part| ComponentDocument { name: part.name.clone(), digest: format!("sha256:{}", part.digest) })
+            .collect(),
+        note: revision.note.clone(),
+        by: revision.by.clone(),
+        restores: (revision.restores > 0).then_some(revision.restores),
+        workers: states.collect(),
+    }
+}
+
+async fn list(on: &OnArgs, format: Format) -> anyhow::Result<Exit> {
+    let (client, topic) = (on.client().await?, &on.topic.topic);
+    let record = client.deployments(topic).await?;
+    let now = client.now();
+    let workers = running(client.backend().store(), topic, now).await?;
+    let documents: Vec<_> = record.revisions.iter().rev().map(|one| document(topic, one, &workers)).collect();
+    match format {
+        Format::Json => print_json(&documents)?,
+        Format::Text if documents.is_empty() => say(format_args!("nothing is deployed on topic {topic}")),
+        Format::Text => {
+            let headings = ["REVISION", "PUSHED", "JOBS", "LOADED", "COMPONENTS", "BY", "NOTE"];
+            let rows = record.revisions.iter().rev().zip(&documents).map(|(revision, document)| {
+                let loaded = document.workers.values().filter(|state| **state == RevisionState::Loaded).count();
+                let names: Vec<_> = document.components.iter().map(|part| line(&part.name)).collect();
+                let pushed = format!("{} ago", brief(now.saturating_sub(revision.from())));
+                let jobs = format!("{} %", document.percent);
+                let note = match document.restores {
+                    Some(old) if document.note.is_empty() => format!("rollback to {old}"),
+                    _ => line(&document.note),
+                };
+                let (number, by) = (document.revision.to_string(), line(&document.by));
+                vec![number, pushed, jobs, loaded.to_string(), names.join(", "), by, note]
+            });
+            let rows: Vec<_> = std::iter::once(headings.map(str::to_owned).to_vec()).chain(rows).collect();
+            print_table(&rows)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn show(number: u64, on: &OnArgs, format: Format) -> anyhow::Result<Exit> {
+    let (client, topic) = (on.client().await?, &on.topic.topic);
+    let record = client.deployments(topic).await?;
+    let revision = find(&record, Some(number))?;
+    let workers = running(client.backend().store(), topic, client.now()).await?;
+    let document = document(topic, revision, &workers);
+    if format == Format::Json {
+        print_json(&document)?;
+        return Ok(Exit::Done);
+    }
+    print(format_args!("revision    {} of topic {topic}", document.revision))?;
+    print(format_args!("takes       {} % of new jobs", document.percent))?;
+    for step in &document.steps {
+        print(format_args!("            {} %  since {}", step.percent, step.from))?;
+    }
+    for part in &document.components {
+        print(format_args!("component   {}  {}", line(&part.name), part.digest))?;
+    }
+    for (what, value) in [("note", &document.note), ("by", &document.by)] {
+        if !value.is_empty() {
+            print(format_args!("{what:<10}  {}", line(value)))?;
+        }
+    }
+    for (worker, state) in &document.workers {
+        let state = match state {
+            RevisionState::Loaded => "has loaded it".to_owned(),
+            RevisionState::Loading => "is loading it".to_owned(),
+            RevisionState::Failed(reason) => format!("can't load it: {}", line(reason)),
+        };
+        print(format_args!("worker      {worker} {state}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The revision of this number, or the newest.
+fn find(record: &DeploymentsRecord, number: Option<u64>) -> anyhow::Result<&Revision> {
+    let found = match number {
+        Some(number) => record.revisions.iter().find(|revision| revision.number == number),
+        None => record.revisions.last(),
+    };
+    found.ok_or_else(|| match number {
+        Some(number) => refused(&Refusal::NoRevision(number)),
+        None => ExitError::new(Exit::NotThere, "nothing is deployed on this topic").into(),
+    })
+}
+
+pub async fn pull(args: PullCommand, format: Format) -> anyhow::Result<Exit> {
+    let (client, topic) = (args.on.client().await?, &args.on.topic.topic);
+    let record = client.deployments(topic).await?;
+    let revision = find(&record, args.revision)?;
+    tokio::fs::create_dir_all(&args.out).await?;
+    let mut files = Vec::new();
+    for part in &revision.components {
+        let Some(bytes) = get_component(client.backend().store(), &part.digest).await? else {
+            let reason = format!("component {} (sha256:{}) is not in the store", line(&part.name), part.digest);
+            return Err(ExitError::new(Exit::NotThere, reason).into());
+        };
+        let path = args.out.join(file_name(&part.name));
+        tokio::fs::write(&path, &bytes).await?;
+        files.push(path.display().to_string());
+    }
+    match format {
+        Format::Json => print_json(&serde_json::json!({"revision": revision.number, "files": files}))?,
+        Format::Text => print(files.join("\n"))?,
+    }
+    Ok(Exit::Done)
+}

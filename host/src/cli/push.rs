@@ -1,0 +1,321 @@
+//! `push`: sends components to the workers of a topic, as its new revision.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use brrr_protocol::client::Client;
+use brrr_protocol::model::Topic;
+use brrr_protocol::records::{RevisionState, TaskAbout, TaskInfo, Workers};
+use brrr_protocol::shipping::{About, Change, Component, ComponentToPush, PushOptions, Pushed, Sending};
+use brrr_protocol::workers::running;
+use brrr_worker::wasm::{Engine, EngineOptions, Guest, Task};
+use bytes::Bytes;
+use bytesize::ByteSize;
+use serde::Serialize;
+
+use super::build;
+use super::deploy::{refused, until_in_force};
+use super::options::{BackendArgs, TopicArgs, duration};
+use super::output::{Format, line, print_json, say};
+use super::progress::{Spinner, stage};
+
+use crate::exit::Exit;
+
+/// Send components to the workers of a topic, as a new revision of its code.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  brrr-host push --topic demo hello
+  brrr-host push --topic demo a.wasm b.wasm --ramp 20 --note 'new prices'
+
+A revision has all components of the topic. Workers that were started without components (`brrr-host run --topic demo`)
+load it. It takes jobs that are created after every worker has loaded it; a job under way ends with the code it began
+with. Chunks that are in the store already are not sent again.")]
+pub struct PushCommand {
+    /// The components, or folders of projects, which are built first.
+    #[arg(value_name = "GUEST.WASM|DIR", required = true)]
+    guests: Vec<PathBuf>,
+
+    #[command(flatten)]
+    topic: TopicArgs,
+
+    /// The part of new jobs that the revision takes, in percent. `deploy ramp` changes it later.
+    #[arg(long, default_value_t = 100, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    ramp: u8,
+
+    /// What is new, for people.
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    note: String,
+
+    /// How many of the newest revisions stay even if no job needs them. Not given: as before, 10 at first.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    keep: Option<u32>,
+
+    /// Which revision runs a job: the one of the job's creation (`pinned`), or always the `newest`. Not given: as before,
+    /// `pinned` at first.
+    #[arg(long, value_name = "RULE")]
+    follow: Option<Follow>,
+
+    /// How long to wait until the workers have loaded the revision.
+    #[arg(long, default_value = "2m", value_name = "TIME", value_parser = duration)]
+    wait: Duration,
+
+    /// Send chunks that are in the store as well: repairs damaged ones.
+    #[arg(long)]
+    all_chunks: bool,
+
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Follow {
+    Pinned,
+    Newest,
+}
+
+/// The document of `--output json`.
+#[derive(Serialize)]
+struct PushDocument {
+    topic: String,
+    revision: u64,
+    /// The part of new jobs that it takes now, in percent.
+    percent: u8,
+    /// False: the newest revision was the same already.
+    new: bool,
+    components: Vec<ComponentDocument>,
+    /// The workers that have loaded the revision.
+    loaded: Vec<String>,
+    /// The workers that can't load it, with the reasons.
+    failed: Vec<FailedWorker>,
+    /// The workers that have not said what became of it.
+    silent: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ComponentDocument {
+    name: String,
+    digest: String,
+    size: u64,
+    chunks: usize,
+    new_chunks: usize,
+    /// The bytes that were sent.
+    new_bytes: u64,
+}
+
+#[derive(Clone, Serialize)]
+struct FailedWorker {
+    worker: String,
+    reason: String,
+}
+
+pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
+    let topic = &args.topic.topic;
+    let components = components(&args.guests).await?;
+    let backend = args.backend.open_shared().await?;
+    let client = Client::new(backend.clone());
+    let before = client.deployments(topic).await?;
+    let followers = followers(&client, topic).await?;
+    // A first revision takes all jobs in any case.
+    let is_staged = !followers.is_empty() && before.last > 0 && args.ramp > 0;
+    let options = PushOptions {
+        percent: if is_staged { 0 } else { args.ramp },
+        note: args.note.clone(),
+        by: std::env::var("USER").unwrap_or_default(),
+        keep: args.keep,
+        follow_newest: args.follow.map(|follow| follow == Follow::Newest),
+        sending: if args.all_chunks { Sending::All } else { Sending::Absent },
+    };
+    let spinner = Spinner::after(Duration::from_millis(300), format!("sending to topic {topic}"));
+    // The newest revision may be the same already, at its full part.
+    let digests: Vec<_> = components.iter().map(|component| component.component.digest()).collect();
+    let is_same = before.revisions.last().is_some_and(|newest| {
+        let theirs = newest.components.iter().map(|component| component.digest);
+        newest.weight() == args.ramp && theirs.eq(digests.iter().copied())
+    });
+    let options = if is_same { PushOptions { percent: args.ramp, ..options } } else { options };
+    let pushed = client.push(topic, &components, &options).await?;
+    drop(spinner);
+    let (record, new) = match pushed.change {
+        Change::Done(record) => (record, !is_same),
+        Change::Same(record) => (record, false),
+        Change::Refused(refusal) => return Err(refused(&refusal)),
+    };
+    let revision = record.revisions.last().map_or(record.last, |revision| revision.number);
+    let mut document = PushDocument {
+        topic: topic.to_string(),
+        revision,
+        percent: options.percent,
+        new,
+        components: components.iter().zip(&pushed.components).map(component_document).collect(),
+        loaded: Vec::new(),
+        failed: Vec::new(),
+        silent: Vec::new(),
+    };
+    if format == Format::Text {
+        document.components.iter().for_each(show);
+    }
+    let mut exit = Exit::Done;
+    if new && !is_staged {
+        until_in_force(&client, &record).await;
+    }
+    if new && is_staged {
+        wait_for_workers(&client, topic, &mut document, args.wait).await?;
+        if document.failed.is_empty() && document.silent.is_empty() {
+            match client.ramp(topic, revision, args.ramp).await? {
+                Change::Refused(refusal) => return Err(refused(&refusal)),
+                Change::Done(record) | Change::Same(record) => {
+                    until_in_force(&client, &record).await;
+                    document.percent = args.ramp;
+                }
+            }
+        } else {
+            exit = if document.failed.is_empty() { Exit::WaitedTooLong } else { Exit::Refused };
+        }
+    }
+    match format {
+        Format::Json => print_json(&document)?,
+        Format::Text => tell(&document, &args),
+    }
+    Ok(exit)
+}
+
+/// Builds and loads the components. A component that this program can't load is refused here.
+async fn components(paths: &[PathBuf]) -> anyhow::Result<Vec<ComponentToPush>> {
+    let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
+    let mut components: Vec<ComponentToPush> = Vec::with_capacity(paths.len());
+    for path in paths {
+        let path = build::component(path, None).await?;
+        let name = path.display();
+        let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
+        let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
+        let bytes = Bytes::from(tokio::fs::read(&path).await?);
+        // Cutting takes the processor for a while.
+        let component = tokio::task::spawn_blocking(move || Component::cut(bytes)).await??;
+        let about = About { tasks: guest.tasks.iter().map(about).collect(), sdk: sdk(&guest) };
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        components.push(ComponentToPush { name, component, about });
+    }
+    Ok(components)
+}
+
+fn sdk(guest: &Guest) -> String {
+    format!("{} {}", guest.sdk, guest.sdk_version).trim().to_owned()
+}
+
+fn about(task: &Task) -> (String, TaskAbout) {
+    let info = TaskInfo {
+        description: task.description.clone(),
+        input_schema: task.input_schema.clone(),
+        output_schema: task.output_schema.clone(),
+        scope: task.options.scope.map(|scope| scope.to_string()),
+    };
+    let options = task.options.pairs().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    (task.name.clone(), TaskAbout { info, options })
+}
+
+fn component_document((pushed, sent): (&ComponentToPush, &Pushed)) -> ComponentDocument {
+    ComponentDocument {
+        name: pushed.name.clone(),
+        digest: format!("sha256:{}", sent.digest),
+        size: pushed.component.bytes().len() as u64,
+        chunks: sent.chunks,
+        new_chunks: sent.new_chunks,
+        new_bytes: sent.new_bytes,
+    }
+}
+
+fn show(component: &ComponentDocument) {
+    let ComponentDocument { name, size, chunks, new_chunks, new_bytes, .. } = component;
+    let size = ByteSize(*size);
+    let sent = match new_chunks {
+        0 => "nothing to send".to_owned(),
+        _ => format!("{} sent, {new_chunks} of {chunks} chunks", ByteSize(*new_bytes)),
+    };
+    say(format_args!("{}: {size}, {sent}", line(name)));
+}
+
+/// The workers of the topic that load what is pushed.
+async fn followers(client: &Client, topic: &Topic) -> anyhow::Result<Workers> {
+    let mut workers = running(client.backend().store(), topic, client.now()).await?;
+    workers.retain(|_, worker| !worker.revisions.is_empty() && !worker.stopping);
+    Ok(workers)
+}
+
+/// Waits until each worker that runs has loaded the revision, or says that it can't.
+async fn wait_for_workers(
+    client: &Client,
+    topic: &Topic,
+    document: &mut PushDocument,
+    at_most: Duration,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let _spinner = Spinner::after(Duration::from_millis(300), "waiting for the workers to load it".to_owned());
+    loop {
+        let workers = followers(client, topic).await?;
+        (document.loaded, document.failed, document.silent) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, worker) in &workers {
+            match worker.revisions.get(&document.revision) {
+                Some(RevisionState::Loaded) => document.loaded.push(id.clone()),
+                Some(RevisionState::Failed(reason)) => {
+                    document.failed.push(FailedWorker { worker: id.clone(), reason: reason.clone() });
+                }
+                Some(RevisionState::Loading) | None => document.silent.push(id.clone()),
+            }
+        }
+        if document.silent.is_empty() || begun.elapsed() >= at_most {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn tell(document: &PushDocument, args: &PushCommand) {
+    let PushDocument { topic, revision, percent, new, loaded, failed, silent, .. } = document;
+    if !new {
+        say(format_args!("revision {revision} of topic {topic} is the same already; it takes {percent} % of new jobs"));
+        return;
+    }
+    for FailedWorker { worker, reason } in failed {
+        say(format_args!("worker {worker} can't load revision {revision}: {}", line(reason)));
+    }
+    if !failed.is_empty() || !silent.is_empty() {
+        let left = silent.len();
+        if left > 0 {
+            say(format_args!("{left} workers have not loaded revision {revision} within {:?}", args.wait));
+        }
+        say(format_args!(
+            "revision {revision} of topic {topic} takes no jobs yet; `brrr-host deploy ramp --topic {topic} {revision} {}` \
+             lets it, `deploy remove` removes it",
+            args.ramp
+        ));
+        return;
+    }
+    let who = match loaded.len() {
+        0 => "no worker runs that loads it now".to_owned(),
+        1 => "one worker has loaded it".to_owned(),
+        n => format!("{n} workers have loaded it"),
+    };
+    say(format_args!("revision {revision} of topic {topic} takes {percent} % of new jobs; {who}"));
+}
+
+/// The file name of a component that is pulled.
+pub fn file_name(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+    let plain = plain.trim_start_matches('.');
+    let plain = if plain.is_empty() { "component" } else { plain };
+    if plain.ends_with(".wasm") { plain.to_owned() } else { format!("{plain}.wasm") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn a_pulled_component_stays_in_its_folder() {
+        assert_eq!(file_name("hello"), "hello.wasm");
+        assert_eq!(file_name("../../etc/passwd"), "_.._etc_passwd.wasm");
+        assert_eq!(file_name("/"), "_.wasm");
+        assert_eq!(file_name(".."), "component.wasm");
+    }
+}
