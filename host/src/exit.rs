@@ -18,7 +18,7 @@
 //! | 33 | the job was cancelled |
 //! | 40 | not there: no outcome yet, or nobody asked for it; no such job, dead letter, schedule or call |
 //! | 41 | the time given to wait ran out; the job goes on |
-//! | 42 | refused: a worker can't load what was pushed (`push`), the job is alive (`forget`, `retry`) or over (`cancel`, `resolve`, `reject`), the promise has another answer (`resolve`, `reject`), nothing describes the call (`dlq send`), another schedule has the name (`cron add`), or the call hash stands for another call |
+//! | 42 | refused: a worker can't load what was pushed, or it answers calls in another way (`push`), the job is alive (`forget`, `retry`) or over (`cancel`, `resolve`, `reject`), the promise has another answer (`resolve`, `reject`), nothing describes the call (`dlq send`), another schedule has the name (`cron add`), or the call hash stands for another call |
 //! | 43 | stuck work was found, and is not repaired (`doctor`) |
 //! | 50 | the address can't be listened on: in use, or not ours |
 //! | 60 | tests: a case failed (`brrr-host test`) |

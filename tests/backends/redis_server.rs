@@ -11,7 +11,9 @@ use brrr_backends::{BackendConfig, Redis, redis::RedisOptions};
 use brrr_protocol::ErrorKind;
 use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{Call, Topic};
-use brrr_protocol::ports::{Backend, Counters, Key, NewJob, Outgoing, Queue, Store, Work, message_counter};
+use brrr_protocol::ports::{
+    Backend, BackendParts as _, Counters, Key, NewJob, Outgoing, Queue, Store, Work, message_counter,
+};
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
@@ -384,4 +386,32 @@ async fn listing_and_removing_jobs_cost_in_proportion() {
         assert!(10 * two[n] <= 22 * one[n], "twice the jobs, about twice the work: {one:?} {two:?}");
     }
     assert!(two[2] <= 1_400 * 40, "{two:?}");
+}
+
+/// Whoever waits for a job hears of its end from the server, without having to look.
+#[tokio::test]
+async fn the_end_of_a_job_is_heard_of() {
+    let Some(server) = server(&[]) else { return };
+    let connect = async || Redis::connect(RedisOptions::new(url(&server))).await.unwrap();
+    let (worker, client) = (connect().await, connect().await);
+    let topic = Topic::from("t");
+    let call = Call {
+        hash: "c".into(),
+        task: "f".into(),
+        payload: Bytes::from_static(b"[]"),
+        topic: topic.clone(),
+        options: brrr_protocol::options::Options::default(),
+    };
+    worker.schedule(&NewJob::new("r".into(), call), 1).await.unwrap();
+    // It hears of nothing before it listens. Another version than 1 means that it has looked by itself, after a pause.
+    const LONG: u64 = 1_000;
+    let listens = async || (client.changed(LONG, Duration::from_secs(60)).await == 1).then_some(());
+    until("it listens", listens).await;
+    let delivery = worker.receive(&topic, 1, Duration::from_secs(30)).await.unwrap().pop().expect("a message");
+    let message = Message::decode(delivery.body.as_bytes()).unwrap();
+    let work = Work { message, topic, receipt: Some(delivery.receipt), ends_job: true, now: 2 };
+    let heard = client.changed(LONG, Duration::from_secs(60));
+    let (version, ended) = tokio::join!(heard, worker.complete(&work, Bytes::from_static(b"1")));
+    ended.unwrap();
+    assert_eq!(version, 1, "it was told");
 }

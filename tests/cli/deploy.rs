@@ -244,3 +244,103 @@ fn a_push_waits_for_all_workers_and_mistakes_are_clear() {
         worker.stop().ok();
     }
 }
+
+#[test]
+fn a_call_brings_its_code_along() {
+    let env = Env::new();
+    // A worker with other code on its topic, and one that serves what is pushed.
+    let own = guest().with_file_name("rust-hello.wasm");
+    let worker = env.start(["run", "--topic", TOPIC, "--accept-code", own.to_str().expect("UTF-8")]);
+    worker.wait_for_stderr("serving topic");
+    let follower = env.start(["run", "--topic", "any", "--accept-code"]);
+    follower.wait_for_stderr("serving topic");
+    let code = guest();
+    let code = code.to_str().expect("UTF-8");
+    for topic in [TOPIC, "any"] {
+        // Each call of the tree is one of the same component.
+        let called = env.run(["call", "--topic", topic, "--with", code, "fib", "{\"n\": 12, \"salt\": \"x\"}"]);
+        assert_eq!(called.ok(), "144");
+        let sent = called.stderr.contains(" sent, ");
+        assert_eq!(sent, topic == TOPIC, "the second one ships nothing: {called:?}");
+    }
+    // The topic's own code goes on beside it, and shares nothing with it.
+    let patched = patched(&env, "howdy.wasm", &[("Hello, ", "Howdy, ")]);
+    let patched = patched.to_str().expect("UTF-8");
+    assert_eq!(hello(&env, "a"), "Hello, a!");
+    assert_eq!(env.run(["call", "--with", patched, "hello", "{\"greetee\": \"a\"}"]).ok(), "Howdy, a!");
+    env.run(["call", "--with", patched, "helo"]).refused(2, &["no task helo", "hello"]);
+    // What can't be run fails the call, and nothing else.
+    let missing = format!("hello@sha256:{}", "ab".repeat(32));
+    let failed = env.run(["call", &missing, "{\"greetee\": \"a\"}"]);
+    assert_eq!(failed.code, Some(31), "{failed:?}");
+    assert!(failed.stderr.contains("not in the store"), "{failed:?}");
+    // A worker that was not told to accept code doesn't.
+    worker.stop().ok();
+    let strict = env.start(["run", "--topic", TOPIC, "--unknown-task-grace", "300ms", own.to_str().expect("UTF-8")]);
+    strict.wait_for_stderr("serving topic");
+    let refused = env.run(["call", "--with", patched, "hello", "{\"greetee\": \"b\"}"]);
+    assert_eq!(refused.code, Some(31), "{refused:?}");
+    strict.stop().ok();
+    follower.stop().ok();
+}
+
+#[test]
+fn revisions_are_inspected_and_compared() {
+    let env = Env::new();
+    let worker = follower(&env);
+    push(&env, &guest(), &[]);
+    push(&env, &guest().with_file_name("rust-hello.wasm"), &[]);
+    let newest = env.run(["inspect", "--output", "json"]).json();
+    assert_eq!(
+        (&newest["revision"], &newest["components"][0]["tasks"].as_array().map(Vec::len)),
+        (&json!(2), &Some(2))
+    );
+    assert!(env.run(["inspect", "--revision", "1"]).ok().contains("fan_out"));
+    env.run(["inspect", "--revision", "7"]).refused(40, &["no revision 7"]);
+    let differences = env.run(["deploy", "diff", "1", "2", "--output", "json"]).json();
+    assert_eq!(differences["tasks_added"], json!([]));
+    let removed = differences["tasks_removed"].as_array().expect("tasks");
+    assert!(removed.contains(&json!("fan_out")) && !removed.contains(&json!("hello")), "{differences}");
+    let text = env.run(["deploy", "diff", "2", "1"]);
+    assert!(text.ok().lines().any(|line| line == "+ task fan_out"), "{text:?}");
+    assert_eq!(env.run(["deploy", "diff", "1", "1"]).ok(), "no task, option, schema or import is different");
+    worker.stop().ok();
+}
+
+#[test]
+fn a_push_is_verified_by_what_calls_did() {
+    let env = Env::new();
+    let worker = follower(&env);
+    push(&env, &guest(), &[]);
+    assert_eq!(env.run(["call", "fib", "{\"n\": 9}"]).ok(), "34");
+    assert_eq!(hello(&env, "x"), "Hello, x!");
+    assert_eq!(env.run(["call", "gather", "{\"n\": 3}"]).code, Some(0));
+    let verify = |component: &std::path::Path, more: &[&str]| {
+        env.run([&["push", "--verify", "1000", component.to_str().expect("UTF-8")], more].concat())
+    };
+    // The same code, built anew: it has another digest.
+    let mut bytes = std::fs::read(guest()).expect("the guest");
+    bytes.extend([0, 2, 1, b'x']);
+    let again = verify(&env.write("again.wasm", bytes), &[]);
+    again.ok();
+    // `hello`, `gather` with three children, and fib(9) to fib(0).
+    assert!(again.stderr.contains("15 calls replayed, 0 of them"), "{again:?}");
+    // Another result.
+    let howdy = patched(&env, "howdy.wasm", &[("Hello, ", "Howdy, ")]);
+    let refused = verify(&howdy, &[]);
+    assert_eq!(refused.code, Some(42), "{refused:?}");
+    for line in ["- before: gives \"Hello, x!\"", "+ now:    gives \"Howdy, x!\"", "1 of 15 calls"] {
+        assert!(refused.stderr.contains(line), "{line}: {refused:?}");
+    }
+    // Other arguments of children.
+    let other = verify(&guest().with_file_name("rust-hello.wasm"), &["--output", "json"]);
+    assert_eq!(other.code, Some(42), "{other:?}");
+    let differences = other.json()["differences"].as_array().expect("differences").clone();
+    let fib = differences.iter().find(|found| found["what"].as_str().expect("text").starts_with("fib"));
+    let fib = fib.unwrap_or_else(|| panic!("{differences:?}"));
+    assert!(fib["now"].as_str().expect("text").starts_with("calls fib"), "{fib}");
+    assert_eq!(hello(&env, "y"), "Hello, y!", "nothing was pushed");
+    verify(&howdy, &["--force"]).ok();
+    assert_eq!(hello(&env, "z"), "Howdy, z!");
+    worker.stop().ok();
+}

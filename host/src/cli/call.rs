@@ -1,5 +1,6 @@
 //! `call`: schedules a call, waits for it and prints its result.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use brrr_protocol::client::{Client, Known};
@@ -7,6 +8,7 @@ use brrr_protocol::client::{Client, Known};
 use super::options::duration;
 use super::outcome::Show;
 use super::output::Format;
+use super::push::bring;
 use super::submit::{Job, SubmitArgs};
 use super::wait::Waiting;
 use crate::exit::Exit;
@@ -17,6 +19,7 @@ use crate::exit::Exit;
   brrr-host call --topic demo fib '{\"n\": 30}'
   brrr-host call --topic demo hello '{\"greetee\": \"John\"}' --timeout 10s --max-retries 3 --output json
   brrr-host call --topic demo thumbnail @photo.jpg --codec raw > small.jpg
+  brrr-host call --topic any --with hello fib '{\"n\": 30}'
 
 A job that times out is over (exit code 32); one that is only not waited for any longer goes on (41).
 What is of the job can also be in the environment (BRRR_JOB_TIMEOUT, BRRR_JOB_MAX_RETRIES, …) and under [job] in brrr.toml.")]
@@ -25,15 +28,32 @@ pub struct CallCommand {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     wait: Option<Duration>,
 
+    /// Bring the code along: the component, or the folder of a project, in which the task is. A worker with `--accept-code`
+    /// runs it. Calls with the same code share their results, and code that is in the store is not sent again.
+    #[arg(long, value_name = "GUEST.WASM|DIR")]
+    with: Option<PathBuf>,
+
     #[command(flatten)]
     submit: SubmitArgs,
 }
 
 pub async fn run(args: CallCommand, format: Format) -> anyhow::Result<Exit> {
-    let submit = &args.submit;
-    let request = submit.request()?;
-    let backend = submit.backend.open_shared().await?;
+    let mut args = args;
+    let (backend, request) = match &args.with {
+        None => {
+            let request = args.submit.request()?;
+            (args.submit.backend.open_shared().await?, request)
+        }
+        Some(path) => {
+            let backend = args.submit.backend.open_shared().await?;
+            // The hash of the call follows from the name of the task, which has the component in it.
+            args.submit.call.task = bring(&Client::new(backend.clone()), path, &args.submit.call.task).await?;
+            let request = args.submit.request()?;
+            (backend, request)
+        }
+    };
     let client = Client::new(backend.clone());
+    let submit = &args.submit;
     let request = client.with_task_scope(request).await?;
     let codec = submit.call.codec;
     if SubmitArgs::is_answered_by_any_value(&request)

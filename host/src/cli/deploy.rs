@@ -1,21 +1,23 @@
 //! `deploy` and `pull`: looks at the revisions of a topic, and changes which of them take jobs.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Topic;
-use brrr_protocol::records::{DeploymentsRecord, Revision, RevisionState, Workers};
+use brrr_protocol::records::{DeployedComponent, DeploymentsRecord, Revision, RevisionState};
 use brrr_protocol::shipping::{Change, LEAD, Refusal, get_component, to_roll_back_to};
 use brrr_protocol::workers::running;
-use brrr_worker::events::time;
+use brrr_worker::view::deployment::RevisionView;
+use brrr_worker::wasm::{Engine, EngineOptions, Guest};
+use bytes::Bytes;
 use clap::Subcommand;
-use serde::Serialize;
 
 use super::ExitError;
+use super::diff::{Differences, Outside};
 use super::options::{BackendArgs, TopicArgs};
 use super::output::{Format, line, print, print_json, print_table, say};
+use super::progress::{Spinner, stage};
 use super::push::file_name;
 use crate::exit::Exit;
 use crate::units::brief;
@@ -27,6 +29,7 @@ use crate::units::brief;
   brrr-host deploy show --topic demo 3
   brrr-host deploy rollback --topic demo
   brrr-host deploy ramp --topic demo 3 50
+  brrr-host deploy diff --topic demo 2 3
 
 No command moves a job that is under way, but `remove`: jobs of a removed revision go on with the next newer one.")]
 pub struct DeployCommand {
@@ -46,6 +49,8 @@ enum Action {
     Ramp(RampArgs),
     /// Remove a revision.
     Remove(OneArgs),
+    /// Compare the tasks of two revisions, their options and schemas, and what they import.
+    Diff(DiffArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -73,6 +78,20 @@ struct RollbackArgs {
     /// Why, for people.
     #[arg(long, default_value = "", value_name = "TEXT")]
     note: String,
+
+    #[command(flatten)]
+    on: OnArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct DiffArgs {
+    /// The number of the older revision.
+    #[arg(value_name = "OLD")]
+    old: u64,
+
+    /// The number of the newer revision.
+    #[arg(value_name = "NEW")]
+    new: u64,
 
     #[command(flatten)]
     on: OnArgs,
@@ -118,38 +137,6 @@ pub struct PullCommand {
     on: OnArgs,
 }
 
-/// A revision in `--output json`.
-#[derive(Serialize)]
-struct RevisionDocument {
-    topic: String,
-    revision: u64,
-    /// When it was pushed.
-    from: String,
-    /// The part of new jobs that it takes, in percent.
-    percent: u8,
-    /// Each change of that part.
-    steps: Vec<StepDocument>,
-    components: Vec<ComponentDocument>,
-    note: String,
-    by: String,
-    /// The revision whose code it has, after a rollback.
-    restores: Option<u64>,
-    /// What the workers that run say of it: `loaded`, `loading`, or why they can't load it.
-    workers: BTreeMap<String, RevisionState>,
-}
-
-#[derive(Serialize)]
-struct StepDocument {
-    from: String,
-    percent: u8,
-}
-
-#[derive(Serialize)]
-struct ComponentDocument {
-    name: String,
-    digest: String,
-}
-
 pub async fn run(args: DeployCommand, format: Format) -> anyhow::Result<Exit> {
     match args.action {
         Action::List(ListArgs { on }) => list(&on, format).await,
@@ -181,6 +168,22 @@ pub async fn run(args: DeployCommand, format: Format) -> anyhow::Result<Exit> {
             let client = on.client().await?;
             let change = client.remove_revision(&on.topic.topic, revision).await?;
             done(&client, change, &on.topic.topic, |_| format!("revision {revision} is removed")).await
+        }
+        Action::Diff(DiffArgs { old, new, on }) => {
+            let (client, topic) = (on.client().await?, &on.topic.topic);
+            let record = client.deployments(topic).await?;
+            let mut sides = [Outside::default(), Outside::default()];
+            for (side, number) in sides.iter_mut().zip([old, new]) {
+                for guest in guests(&client, find(&record, Some(number))?).await? {
+                    side.add(&guest);
+                }
+            }
+            let differences = Differences::between(&sides[0], &sides[1]);
+            match format {
+                Format::Json => print_json(&differences)?,
+                Format::Text => differences.print()?,
+            }
+            Ok(Exit::Done)
         }
     }
 }
@@ -224,35 +227,12 @@ async fn done(
     Ok(Exit::Done)
 }
 
-fn document(topic: &Topic, revision: &Revision, workers: &Workers) -> RevisionDocument {
-    let states = workers.iter().filter_map(|(id, worker)| {
-        let state = worker.revisions.get(&revision.number)?;
-        Some((id.clone(), state.clone()))
-    });
-    RevisionDocument {
-        topic: topic.to_string(),
-        revision: revision.number,
-        from: time(revision.from()),
-        percent: revision.weight(),
-        steps: revision.steps.iter().map(|s| StepDocument { from: time(s.from), percent: s.weight }).collect(),
-        components: revision
-            .components
-            .iter()
-            .map(|part| ComponentDocument { name: part.name.clone(), digest: format!("sha256:{}", part.digest) })
-            .collect(),
-        note: revision.note.clone(),
-        by: revision.by.clone(),
-        restores: (revision.restores > 0).then_some(revision.restores),
-        workers: states.collect(),
-    }
-}
-
 async fn list(on: &OnArgs, format: Format) -> anyhow::Result<Exit> {
     let (client, topic) = (on.client().await?, &on.topic.topic);
     let record = client.deployments(topic).await?;
     let now = client.now();
     let workers = running(client.backend().store(), topic, now).await?;
-    let documents: Vec<_> = record.revisions.iter().rev().map(|one| document(topic, one, &workers)).collect();
+    let documents: Vec<_> = record.revisions.iter().rev().map(|one| RevisionView::new(topic, one, &workers)).collect();
     match format {
         Format::Json => print_json(&documents)?,
         Format::Text if documents.is_empty() => say(format_args!("nothing is deployed on topic {topic}")),
@@ -282,7 +262,7 @@ async fn show(number: u64, on: &OnArgs, format: Format) -> anyhow::Result<Exit> 
     let record = client.deployments(topic).await?;
     let revision = find(&record, Some(number))?;
     let workers = running(client.backend().store(), topic, client.now()).await?;
-    let document = document(topic, revision, &workers);
+    let document = RevisionView::new(topic, revision, &workers);
     if format == Format::Json {
         print_json(&document)?;
         return Ok(Exit::Done);
@@ -312,7 +292,10 @@ async fn show(number: u64, on: &OnArgs, format: Format) -> anyhow::Result<Exit> 
 }
 
 /// The revision of this number, or the newest.
-fn find(record: &DeploymentsRecord, number: Option<u64>) -> anyhow::Result<&Revision> {
+///
+/// # Errors
+/// When there is none.
+pub fn find(record: &DeploymentsRecord, number: Option<u64>) -> anyhow::Result<&Revision> {
     let found = match number {
         Some(number) => record.revisions.iter().find(|revision| revision.number == number),
         None => record.revisions.last(),
@@ -323,6 +306,31 @@ fn find(record: &DeploymentsRecord, number: Option<u64>) -> anyhow::Result<&Revi
     })
 }
 
+/// Loads the components of a revision from the store.
+///
+/// # Errors
+/// When one is not there, or can't be loaded.
+pub async fn guests(client: &Client, revision: &Revision) -> anyhow::Result<Vec<Guest>> {
+    let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
+    let mut guests = Vec::with_capacity(revision.components.len());
+    for part in &revision.components {
+        let (name, bytes) = (line(&part.name), component(client, part).await?);
+        let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
+        let progress = |of| spinner.say(stage(of, &name));
+        guests.push(Guest::from_bytes(&engine, Path::new(&part.name), bytes.into(), &progress).await?);
+    }
+    Ok(guests)
+}
+
+/// A component of a revision.
+async fn component(client: &Client, part: &DeployedComponent) -> anyhow::Result<Bytes> {
+    let found = get_component(client.backend().store(), &part.digest).await?;
+    found.ok_or_else(|| {
+        let text = format!("component {} (sha256:{}) is not in the store", line(&part.name), part.digest);
+        ExitError::new(Exit::NotThere, text).into()
+    })
+}
+
 pub async fn pull(args: PullCommand, format: Format) -> anyhow::Result<Exit> {
     let (client, topic) = (args.on.client().await?, &args.on.topic.topic);
     let record = client.deployments(topic).await?;
@@ -330,10 +338,7 @@ pub async fn pull(args: PullCommand, format: Format) -> anyhow::Result<Exit> {
     tokio::fs::create_dir_all(&args.out).await?;
     let mut files = Vec::new();
     for part in &revision.components {
-        let Some(bytes) = get_component(client.backend().store(), &part.digest).await? else {
-            let reason = format!("component {} (sha256:{}) is not in the store", line(&part.name), part.digest);
-            return Err(ExitError::new(Exit::NotThere, reason).into());
-        };
+        let bytes = component(&client, part).await?;
         let path = args.out.join(file_name(&part.name));
         tokio::fs::write(&path, &bytes).await?;
         files.push(path.display().to_string());

@@ -5,30 +5,47 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use brrr_protocol::client::Client;
+use brrr_protocol::model::Topic;
 use brrr_worker::text::line;
 use brrr_worker::wasm::{Engine, EngineOptions, Guest, Task};
 use bytesize::ByteSize;
 use serde_json::{Value, json};
 
-use super::build;
+use super::deploy::{find, guests};
+use super::options::{BackendArgs, topic};
 use super::output::{Format, print, print_json};
 use super::progress::{Spinner, stage};
+use super::{ExitError, build};
 use crate::exit::Exit;
 
 /// Show the tasks that a component handles, and what it imports from its host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   brrr-host inspect guest.wasm
-  brrr-host inspect guest.wasm --output json")]
+  brrr-host inspect guest.wasm --output json
+  brrr-host inspect --topic demo --revision 3")]
 pub struct InspectCommand {
-    /// The component, or the folder of a project, which is built first.
+    /// The component, or the folder of a project, which is built first. Not given: what was pushed to the topic.
     #[arg(value_name = "GUEST.WASM|DIR")]
-    guest: PathBuf,
+    guest: Option<PathBuf>,
+
+    /// The topic whose code is shown, if no component is named.
+    #[arg(long, env = "BRRR_TOPIC", value_name = "TOPIC", value_parser = topic)]
+    topic: Option<Topic>,
+
+    /// The revision of that code. Not given: the newest.
+    #[arg(long, value_name = "REVISION", conflicts_with = "guest")]
+    revision: Option<u64>,
+
+    #[command(flatten)]
+    backend: BackendArgs,
 }
 
 pub async fn run(args: InspectCommand, format: Format) -> anyhow::Result<Exit> {
+    let Some(guest) = &args.guest else { return deployed(&args, format).await };
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
-    let path = build::component(&args.guest, None).await?;
+    let path = build::component(guest, None).await?;
     let name = path.display();
     let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
     let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
@@ -36,6 +53,30 @@ pub async fn run(args: InspectCommand, format: Format) -> anyhow::Result<Exit> {
     match format {
         Format::Json => print_json(&as_json(&guest))?,
         Format::Text => print(as_text(&guest).trim_end())?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Shows the components of a revision.
+async fn deployed(args: &InspectCommand, format: Format) -> anyhow::Result<Exit> {
+    let Some(topic) = &args.topic else {
+        let text = "which component? name it, or name the topic to which it was pushed (--topic)";
+        return Err(ExitError::new(Exit::Usage, text).into());
+    };
+    let client = Client::new(args.backend.open_existing().await?);
+    let record = client.deployments(topic).await?;
+    let revision = find(&record, args.revision)?;
+    let guests = guests(&client, revision).await?;
+    match format {
+        Format::Json => print_json(&json!({
+            "topic": topic.as_str(),
+            "revision": revision.number,
+            "components": guests.iter().map(as_json).collect::<Vec<_>>(),
+        }))?,
+        Format::Text => {
+            let texts: Vec<_> = guests.iter().map(as_text).collect();
+            print(format_args!("revision {} of topic {topic}\n\n{}", revision.number, texts.join("\n").trim_end()))?;
+        }
     }
     Ok(Exit::Done)
 }

@@ -9,6 +9,7 @@ mod config;
 mod console;
 mod cron;
 mod deploy;
+mod diff;
 mod dlq;
 mod doctor;
 mod encode;

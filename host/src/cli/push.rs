@@ -1,18 +1,25 @@
 //! `push`: sends components to the workers of a topic, as its new revision.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Topic;
+use brrr_protocol::ports::Backend;
 use brrr_protocol::records::{RevisionState, TaskAbout, TaskInfo, Workers};
-use brrr_protocol::shipping::{About, Change, Component, ComponentToPush, PushOptions, Pushed, Sending};
+use brrr_protocol::shipping::{
+    About, Change, Component, ComponentToPush, PushOptions, Pushed, Sending, put_component, task_at,
+};
 use brrr_protocol::workers::running;
-use brrr_worker::wasm::{Engine, EngineOptions, Guest, Task};
+use brrr_worker::verify::{Silent, Verified, Verifier};
+use brrr_worker::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, Task, WasmHandler};
 use bytes::Bytes;
 use bytesize::ByteSize;
 use serde::Serialize;
+use serde_json::json;
 
+use super::ExitError;
 use super::build;
 use super::deploy::{refused, until_in_force};
 use super::options::{BackendArgs, TopicArgs, duration};
@@ -58,6 +65,15 @@ pub struct PushCommand {
     /// How long to wait until the workers have loaded the revision.
     #[arg(long, default_value = "2m", value_name = "TIME", value_parser = duration)]
     wait: Duration,
+
+    /// First replay so many of the latest calls with the new code, in memory. If it asks for other calls or gives another
+    /// value, it is not pushed.
+    #[arg(long, value_name = "N")]
+    verify: Option<usize>,
+
+    /// Push even if `--verify` has found differences.
+    #[arg(long, requires = "verify")]
+    force: bool,
 
     /// Send chunks that are in the store as well: repairs damaged ones.
     #[arg(long)]
@@ -110,9 +126,19 @@ struct FailedWorker {
 
 pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
     let topic = &args.topic.topic;
-    let components = components(&args.guests).await?;
+    let (components, guests): (Vec<_>, Vec<_>) = components(&args.guests).await?.into_iter().unzip();
     let backend = args.backend.open_shared().await?;
     let client = Client::new(backend.clone());
+    let verified = match args.verify {
+        Some(most) => Some(verify(&backend, topic, guests, most).await?),
+        None => None,
+    };
+    if let Some(verified) = &verified
+        && !verified.differences.is_empty()
+        && !args.force
+    {
+        return not_verified(topic, verified, format);
+    }
     let before = client.deployments(topic).await?;
     let followers = followers(&client, topic).await?;
     // A first revision takes all jobs in any case.
@@ -151,6 +177,16 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
         failed: Vec::new(),
         silent: Vec::new(),
     };
+    if let Some(Verified { compared, unknown, differences }) = &verified {
+        let (found, removed) = (
+            differences.len(),
+            match unknown {
+                0 => String::new(),
+                n => format!("; {n} more could not be compared, because values were removed"),
+            },
+        );
+        say(format_args!("{compared} calls replayed, {found} of them answered in another way{removed}"));
+    }
     if format == Format::Text {
         document.components.iter().for_each(show);
     }
@@ -179,23 +215,88 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// Builds and loads the components. A component that this program can't load is refused here.
-async fn components(paths: &[PathBuf]) -> anyhow::Result<Vec<ComponentToPush>> {
+async fn components(paths: &[PathBuf]) -> anyhow::Result<Vec<(ComponentToPush, Guest)>> {
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
-    let mut components: Vec<ComponentToPush> = Vec::with_capacity(paths.len());
+    let mut components = Vec::with_capacity(paths.len());
     for path in paths {
-        let path = build::component(path, None).await?;
-        let name = path.display();
-        let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
-        let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
-        let bytes = Bytes::from(tokio::fs::read(&path).await?);
-        // Cutting takes the processor for a while.
-        let component = tokio::task::spawn_blocking(move || Component::cut(bytes)).await??;
-        let about = About { tasks: guest.tasks.iter().map(about).collect(), sdk: sdk(&guest) };
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        components.push(ComponentToPush { name, component, about });
+        components.push(component(&engine, path).await?);
     }
     Ok(components)
+}
+
+/// Builds and loads a component. One that this program can't load is refused here.
+async fn component(engine: &Arc<Engine>, path: &Path) -> anyhow::Result<(ComponentToPush, Guest)> {
+    let path = build::component(path, None).await?;
+    let shown = path.display();
+    let spinner = Spinner::after(Duration::from_millis(300), format!("loading {shown}"));
+    let guest = Guest::load(engine, &path, &|of| spinner.say(stage(of, &shown))).await?;
+    let bytes = Bytes::from(tokio::fs::read(&path).await?);
+    // Cutting takes the processor for a while.
+    let component = tokio::task::spawn_blocking(move || Component::cut(bytes)).await??;
+    let about = About { tasks: guest.tasks.iter().map(about).collect(), sdk: sdk(&guest) };
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((ComponentToPush { name, component, about }, guest))
+}
+
+/// Replays the latest calls of the topic with the new code.
+async fn verify(
+    backend: &Arc<dyn Backend>,
+    topic: &Topic,
+    guests: Vec<Guest>,
+    most: usize,
+) -> anyhow::Result<Verified> {
+    let handler = WasmHandler::new(guests, RunLimits::default(), &Overrides::default(), Arc::new(Silent))?;
+    let _spinner = Spinner::after(Duration::from_millis(300), "replaying calls with the new code".to_owned());
+    Ok(Verifier { backend: backend.clone(), handler: &handler, topic: topic.clone() }.verify(most).await?)
+}
+
+/// Shows what the new code does in another way. Nothing is pushed.
+fn not_verified(topic: &Topic, verified: &Verified, format: Format) -> anyhow::Result<Exit> {
+    const SHOWN: usize = 10;
+    let Verified { compared, differences, .. } = verified;
+    if format == Format::Json {
+        let differences: Vec<_> = differences
+            .iter()
+            .map(|found| {
+                json!({
+                    "job": found.job_id.as_str(), "call": found.call.as_str(), "what": found.what,
+                    "before": found.before, "now": found.now,
+                })
+            })
+            .collect();
+        print_json(&json!({"compared": compared, "unknown": verified.unknown, "differences": differences}))?;
+    } else {
+        for found in differences.iter().take(SHOWN) {
+            say(format_args!("{} (call {} of job {})", found.what, found.call.short(), found.job_id));
+            say(format_args!("- before: {}\n+ now:    {}", found.before, found.now));
+        }
+    }
+    say(format_args!(
+        "nothing is pushed to topic {topic}: {} of {compared} calls are answered in another way; --force pushes \
+         nevertheless",
+        differences.len()
+    ));
+    Ok(Exit::Refused)
+}
+
+/// Sends a component that is called by its digest. Returns the name of the task in it.
+///
+/// # Errors
+/// When the component can't be built or loaded, it has no such task, or the store fails.
+pub async fn bring(client: &Client, path: &Path, task: &str) -> anyhow::Result<String> {
+    let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
+    let (pushed, _) = component(&engine, path).await?;
+    if !pushed.about.tasks.contains_key(task) {
+        let known: Vec<_> = pushed.about.tasks.keys().map(|name| line(name)).collect();
+        let text = format!("{} has no task {}; it has {}", path.display(), line(task), known.join(", "));
+        return Err(ExitError::new(Exit::Usage, text).into());
+    }
+    let store = client.backend().store();
+    let sent = put_component(store, &pushed.component, &pushed.about, Sending::Absent).await?;
+    if sent.new_chunks > 0 {
+        show(&component_document((&pushed, &sent)));
+    }
+    Ok(task_at(task, &sent.digest))
 }
 
 fn sdk(guest: &Guest) -> String {

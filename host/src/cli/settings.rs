@@ -202,8 +202,9 @@ mod tests {
         const OF_ALL: [&str; 5] = ["config", "help", "log-level", "output", "yes"];
         // Set for each component.
         const OF_COMPONENTS: [&str; 4] = ["allow-http", "dir", "env", "env-file"];
-        // Set for one call.
-        const OF_A_CALL: [&str; 8] = ["at", "codec", "deadline", "delay", "fresh", "wait", "id", "watch"];
+        // Set for one call, or one start. A file that was found must not make a worker run the code of others.
+        const OF_A_CALL: [&str; 10] =
+            ["accept-code", "at", "codec", "deadline", "delay", "fresh", "id", "wait", "watch", "with"];
         let schema = serde_json::to_value(Config::schema()).unwrap();
         let keys =
             |of: &serde_json::Value| of["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();

@@ -35,6 +35,7 @@ mod seed;
 pub mod served;
 pub mod text;
 pub mod topic_worker;
+pub mod verify;
 pub mod view;
 pub mod wasm;
 pub mod worker;

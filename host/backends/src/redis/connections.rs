@@ -64,6 +64,11 @@ impl Connections {
         })
     }
 
+    /// Makes further connections.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// The connection that all tasks share. It sends the commands of many tasks together, and it connects again by
     /// itself.
     pub fn shared(&self) -> ConnectionManager {

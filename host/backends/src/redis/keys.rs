@@ -64,6 +64,11 @@ impl Keys {
         format!("{}brrr:{class}:", self.prefix)
     }
 
+    /// The channel on which the ends of jobs are published.
+    pub fn over(&self) -> String {
+        format!("{}brrr:over", self.prefix)
+    }
+
     /// The jobs in the order of acceptance.
     pub fn jobs(&self) -> String {
         format!("{}brrr:jobs", self.prefix)

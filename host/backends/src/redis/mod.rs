@@ -1,7 +1,7 @@
 //! Redis 6.2 and newer, and Valkey: queue, store and counters on one server.
 //!
 //! - `keys`: the keys and their contents; `connections`: connections to the server; `error`: translates errors;
-//!   `clock`: the server's time
+//!   `clock`: the server's time; `over`: hears of the ends of jobs
 //! - `store`, `parents`, `queue`, `events`: the ports; `optimistic`: runs several commands as one, without a script
 //! - `scripts`, `lua/`: the transitions, one round trip each; `transitions`: calls the scripts
 //!
@@ -35,6 +35,7 @@ mod events;
 mod keys;
 mod memory;
 mod optimistic;
+mod over;
 mod parents;
 mod queue;
 mod scripts;
@@ -49,6 +50,7 @@ use brrr_protocol::ports::Key;
 
 use self::connections::Connections;
 use self::keys::Keys;
+use self::over::Over;
 use crate::clock::ServerClock;
 
 /// How long a delivered message is leased by default. The lease is long enough for short network failures. And it is
@@ -88,6 +90,7 @@ struct RedisInner {
     clock: ServerClock,
     /// May this user run scripts?
     scripts: bool,
+    over: Over,
 }
 
 impl Redis {
@@ -103,7 +106,16 @@ impl Redis {
         memory::check(&mut connections.shared(), &name).await?;
         let worker = format!("{:016x}", fastrand::u64(..));
         let (lease, clock) = (options.lease, ServerClock::default());
-        let redis = Self(Arc::new(RedisInner { name, keys, connections, worker, lease, clock, scripts }));
+        let redis = Self(Arc::new(RedisInner {
+            name,
+            keys,
+            connections,
+            worker,
+            lease,
+            clock,
+            scripts,
+            over: Over::default(),
+        }));
         redis.read_clock().await.map_err(redis.error("ask for the time"))?;
         Ok(redis)
     }

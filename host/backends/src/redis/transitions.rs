@@ -141,7 +141,12 @@ impl BackendParts for Redis {
     }
 
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
-        poll::changed(version, at_most).await
+        let channel = self.0.keys.over();
+        tokio::select! {
+            version = poll::changed(version, at_most) => version,
+            // The next looks are frequent again: the end of another job may be near.
+            () = self.0.over.heard(&self.0.connections, &channel) => 1,
+        }
     }
 }
 

@@ -67,7 +67,7 @@ impl Task {
     }
 }
 
-/// Which handler runs the calls of a job.
+/// Which handler runs a call of a job.
 #[derive(Clone)]
 pub enum JobHandler {
     /// The handler that was asked.
@@ -76,6 +76,8 @@ pub enum JobHandler {
     Other(Arc<dyn Handler>),
     /// The code of the job is not loaded here. The message is given back, and delivered again after this time.
     NotHere(Duration),
+    /// The code of the call can't be run, for this reason. The call fails.
+    Never(String),
     /// The job is younger than what the handler knows. It must `refresh`, and then be asked again.
     TooYoung,
 }
@@ -83,10 +85,10 @@ pub enum JobHandler {
 /// Runs calls. Dropping the future of `run` stops the run.
 #[async_trait]
 pub trait Handler: Send + Sync {
-    /// The handler of the calls of this job. `created` is when the job was created, in milliseconds since the Unix epoch; `None` if no
+    /// The handler of a call of this task in this job. `created` is when the job was created, in milliseconds since the Unix epoch; `None` if no
     /// record says it.
-    fn of_job(&self, job_id: &JobId, created: Option<Millis>) -> JobHandler {
-        let _ = (job_id, created);
+    fn of_call(&self, task: &str, job_id: &JobId, created: Option<Millis>) -> JobHandler {
+        let _ = (task, job_id, created);
         JobHandler::This
     }
 

@@ -26,7 +26,7 @@ use self::dead_letter::move_to_dlq;
 use crate::error::{ErrorKind, Result};
 use crate::events::{Observer, State};
 use crate::gate::{Entry, Gate};
-use crate::model::{CallHash, Failure, Millis};
+use crate::model::{CallHash, Failure, FailureKind, Millis};
 use crate::options::Options;
 use crate::outcome_cache::OutcomeCache;
 use crate::ports::{Backend, Delivery, Handler, JobHandler, Key, Loaded, Task, Work};
@@ -228,16 +228,19 @@ impl Stage<'_> {
             return self.nack(Duration::from_millis(run.not_before - now)).await;
         }
         let created = loaded.job.as_ref().map(|job| job.created);
-        let of_job = || self.site.handler.of_job(&self.work.message.job_id, created);
-        let mut found = of_job();
+        let of_call = || self.site.handler.of_call(&call.task, &self.work.message.job_id, created);
+        let mut found = of_call();
         if matches!(found, JobHandler::TooYoung) {
             self.site.handler.refresh().await?;
-            found = of_job();
+            found = of_call();
         }
         let other = match found {
             JobHandler::This => None,
             JobHandler::Other(handler) => Some(handler),
             JobHandler::NotHere(delay) => return self.nack(delay).await,
+            JobHandler::Never(reason) => {
+                return self.fail(&loaded, Failure::new(FailureKind::UnknownTask, &call.task, reason)).await;
+            }
             // The clock of the job's client is ahead of this worker's.
             JobHandler::TooYoung => return self.nack(AHEAD).await,
         };

@@ -32,6 +32,10 @@ pub struct RunCommand {
     #[arg(long, env = "BRRR_WATCH", value_parser = BoolishValueParser::new())]
     pub watch: bool,
 
+    /// Also run components that calls bring along (`call --with`). They may access what this worker's flags allow.
+    #[arg(long, conflicts_with = "watch")]
+    pub accept_code: bool,
+
     /// The topic: the queue of the tasks. (In brrr.toml a component may have another topic.)
     #[arg(long, env = "BRRR_TOPIC", value_name = "TOPIC", value_parser = topic)]
     pub topic: Option<Topic>,

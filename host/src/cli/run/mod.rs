@@ -10,11 +10,12 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use brrr_protocol::step::Limits;
 use brrr_worker::builder::default_max_running;
-use brrr_worker::deployed::Follower;
-use brrr_worker::{StopReason, Worker, WorkerError};
+use brrr_worker::deployed::{AcceptingHandler, Follower};
+use brrr_worker::{ServedTopic, StopReason, Worker, WorkerError};
 
 use super::output::say;
 use super::signals::on_signals;
@@ -92,6 +93,14 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     if let Some((listener, token)) = listener {
         builder = builder.gateway(listener, token).gateway_origins(args.token.http_allow_origin.clone());
     }
+    let accepted = if args.accept_code { Some(loader.deployed(&args)?) } else { None };
+    let accepting = |served: ServedTopic| {
+        if let Some(loader) = &accepted {
+            let handler = AcceptingHandler::new(served.handler.get(), backend.clone(), loader.clone());
+            served.handler.replace(Arc::new(handler));
+        }
+        served
+    };
     let mut follower = match deployed {
         Some(topic) => Some(Follower::new(backend.clone(), topic, loader.deployed(&args)?)),
         None => None,
@@ -101,13 +110,13 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
             begun = follower.begin() => begun?,
             why = shutdown.wait() => return Ok(why.into()),
         };
-        builder = builder.serve(begun);
+        builder = builder.serve(accepting(begun));
     }
     let mut serving = Vec::new();
     for (topic, handler) in handlers {
         let (topic, known) = Serving::new(topic, handler);
         serving.push(known);
-        builder = builder.serve(topic);
+        builder = builder.serve(accepting(topic));
     }
     let worker = builder.build().await.map_err(plain)?;
     if let Some(member) = &member {

@@ -25,6 +25,7 @@ const LOOK_REMOTE: Duration = Duration::from_secs(3);
 
 /// Makes handlers of components that come from the store. What they may do is the worker's to say: nothing in a pushed revision
 /// grants anything.
+#[derive(Clone)]
 pub struct DeployedLoader {
     /// Runs the components.
     pub engine: Arc<Engine>,
@@ -43,6 +44,28 @@ impl DeployedLoader {
     async fn guest(&self, name: &str, bytes: Vec<u8>) -> std::result::Result<Guest, LoadError> {
         let guest = Guest::from_bytes(&self.engine, Path::new(name), bytes, &|_| {}).await?;
         Ok(guest.allowing(self.grants.clone()))
+    }
+}
+
+impl DeployedLoader {
+    /// Loads a component that a call has brought along. `Err` inside: it can't be run, for this reason.
+    pub(super) async fn accepted(
+        &self,
+        backend: &dyn Backend,
+        digest: Digest,
+    ) -> Result<std::result::Result<WasmHandler, String>> {
+        let bytes = match get_component(backend.store(), &digest).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Err("it is not in the store".to_owned())),
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let guest = match self.guest("component", bytes.into()).await {
+            Ok(guest) => guest,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let handler = WasmHandler::at(guest, digest, self.limits.clone(), &self.overrides, self.output.clone());
+        Ok(handler.map_err(|error| error.to_string()))
     }
 }
 

@@ -87,7 +87,7 @@ impl DeployedHandler {
 
 #[async_trait]
 impl Handler for DeployedHandler {
-    fn of_job(&self, job_id: &JobId, created: Option<Millis>) -> JobHandler {
+    fn of_call(&self, _: &str, job_id: &JobId, created: Option<Millis>) -> JobHandler {
         let loaded = self.get();
         if created.is_some_and(|created| created > loaded.as_of) {
             return JobHandler::TooYoung;

@@ -1,5 +1,6 @@
 //! The documents that both the command line and the gateway show.
 
+pub mod deployment;
 pub mod job;
 pub mod tree;
 pub mod worker;

@@ -9,6 +9,7 @@ use wasmtime::component::{HasSelf, Linker};
 use super::asking::ask;
 use super::bindings::Worker;
 use super::bindings::brrr::worker::{control, log, tasks, types};
+use super::home::Home;
 use super::output::LogLevel;
 use super::state::State;
 
@@ -54,7 +55,10 @@ impl tasks::Host for State {
         until: Option<u64>,
     ) -> wasmtime::Result<Vec<Option<types::Outcome>>> {
         may_call(self)?;
-        let calls = calls.into_iter().map(|call| invocation(call, self.own_hashes)).collect::<Result<Vec<_>, _>>()?;
+        let calls = calls
+            .into_iter()
+            .map(|call| invocation(call, self.own_hashes, self.home.as_deref()))
+            .collect::<Result<Vec<_>, _>>()?;
         ask(&self.replay, calls, want.into(), until).await
     }
 }
@@ -114,8 +118,16 @@ const HASH_OF: &str = "hash-of";
 /// With this option a call is the top call of a job of its own.
 const DETACHED: &str = "detached";
 
-/// The call that a guest asks for. `own_hashes`: the guest may not choose a hash that the host would not derive.
-pub(super) fn invocation(mut call: types::Invocation, own_hashes: bool) -> Result<Invocation, BadCall> {
+/// The call that a guest asks for. `own_hashes`: the guest may not choose a hash that the host would not derive. `home`: the component
+/// is called by its digest.
+pub(super) fn invocation(
+    mut call: types::Invocation,
+    own_hashes: bool,
+    home: Option<&Home>,
+) -> Result<Invocation, BadCall> {
+    if let Some(home) = home {
+        home.claim(&mut call);
+    }
     let derived = derived_hash(&mut call);
     let detached = is_detached(&mut call);
     let options = Options::parse(call.options.iter().map(|(key, value)| (key.as_str(), value.as_str())));
@@ -238,7 +250,7 @@ mod tests {
             call_hash: hash.map(Into::into),
             options: options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
         };
-        invocation(asked, own)
+        invocation(asked, own, None)
     }
 
     #[test]
@@ -257,7 +269,7 @@ mod tests {
         let ask = |task: &str, payload: &[u8]| {
             let (task, payload) = (task.into(), payload.into());
             let asked = types::Invocation { task, payload, topic: None, call_hash: None, options: Vec::new() };
-            invocation(asked, true).map(drop).map_err(|error| error.to_string())
+            invocation(asked, true, None).map(drop).map_err(|error| error.to_string())
         };
         assert_eq!(ask("brrr.promise", b"approval"), Ok(()));
         assert!(ask("brrr.promise", b"").unwrap_err().contains("the promise's name is empty"));
@@ -287,7 +299,7 @@ mod tests {
                 call_hash: None,
                 options: Vec::new(),
             };
-            invocation(call, false).map(drop).map_err(|error| error.to_string())
+            invocation(call, false, None).map(drop).map_err(|error| error.to_string())
         };
         assert_eq!(call_on("other-demo"), Ok(()));
         let error = call_on("brrr:leases").unwrap_err();

@@ -98,11 +98,14 @@ impl<T: Send> tasks_async::HostWithStore<T> for HasSelf<State> {
         want: types::Want,
         until: Option<u64>,
     ) -> wasmtime::Result<Vec<Option<types::Outcome>>> {
-        let (waiting, own_hashes) = accessor.with(|mut store| {
+        let (waiting, own_hashes, home) = accessor.with(|mut store| {
             let state = store.get();
-            waiting(state).map(|waiting| (waiting, state.own_hashes))
+            waiting(state).map(|waiting| (waiting, state.own_hashes, state.home.clone()))
         })?;
-        let calls = calls.into_iter().map(|call| invocation(call, own_hashes)).collect::<Result<Vec<_>, _>>()?;
+        let calls = calls
+            .into_iter()
+            .map(|call| invocation(call, own_hashes, home.as_deref()))
+            .collect::<Result<Vec<_>, _>>()?;
         let slot = waiting.poll(calls, want.into(), until)?;
         Ok(slot.filled().await)
     }

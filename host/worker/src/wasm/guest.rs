@@ -266,6 +266,7 @@ async fn describe(
         wasi: None,
         open_files: OpenFiles::default(),
         own_hashes: false,
+        home: None,
         waiting: None,
         access: Arc::default(),
         http: None,

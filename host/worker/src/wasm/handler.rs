@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use brrr_protocol::Result;
+use brrr_protocol::digest::Digest;
 use brrr_protocol::options::{LONGEST, Options, Scopes};
 use brrr_protocol::ports::{self, Ended, Handler, Request};
 use brrr_protocol::records::{TaskInfo, TaskInfos};
@@ -22,6 +23,7 @@ use super::bindings::brrr::worker::types;
 use super::error::LoadError;
 use super::files::OpenFiles;
 use super::guest::{Guest, Task, store};
+use super::home::Home;
 use super::outcome::{self, Circumstances, Returned};
 use super::output::{Output, Printer};
 use super::probe::Probe;
@@ -35,6 +37,8 @@ pub struct WasmHandler {
     scopes: Arc<Scopes>,
     limits: RunLimits,
     output: Arc<dyn Output>,
+    /// The component is called by its digest.
+    home: Option<Arc<Home>>,
 }
 
 /// A task: the index of its component, and its options.
@@ -89,7 +93,25 @@ impl WasmHandler {
         }
         let scope = |(name, entry): (&String, &TaskEntry)| Some((name.clone(), entry.task.options.scope?));
         let scopes = Arc::new(tasks.iter().filter_map(scope).collect());
-        Ok(Self { guests, tasks, scopes, limits, output })
+        Ok(Self { guests, tasks, scopes, limits, output, home: None })
+    }
+
+    /// The handler of a component that is called by its digest: of its tasks under the names `TASK@sha256:…`.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn at(
+        guest: Guest,
+        component: Digest,
+        limits: RunLimits,
+        overrides: &Overrides,
+        output: Arc<dyn Output>,
+    ) -> std::result::Result<Self, LoadError> {
+        let home = Home::new(component, guest.tasks.iter().map(|task| task.name.clone()));
+        let handler = Self::new(vec![guest], limits, overrides, output)?;
+        let tasks = handler.tasks.into_iter().map(|(name, entry)| (home.name(&name), entry)).collect();
+        let scopes = handler.scopes.iter().map(|(task, scope)| (home.name(task), *scope)).collect();
+        Ok(Self { tasks, scopes: Arc::new(scopes), home: Some(Arc::new(home)), ..handler })
     }
 
     /// All tasks, in the order of the components and of their declarations.
@@ -106,6 +128,12 @@ impl WasmHandler {
             scope: self.scopes.get(&task.name).map(ToString::to_string),
         };
         self.tasks().map(|task| (task.name.clone(), info(task))).collect()
+    }
+
+    /// Does a task make no calls? `None`: there is no such task.
+    #[must_use]
+    pub fn is_leaf(&self, task: &str) -> Option<bool> {
+        self.tasks.get(task).map(|entry| entry.leaf)
     }
 
     /// The components, in the order given.
@@ -141,6 +169,7 @@ impl WasmHandler {
             wasi: None,
             open_files: OpenFiles::default(),
             own_hashes: self.limits.own_hashes,
+            home: self.home.clone(),
             waiting: None,
             access: self.guests[entry.guest].access.clone(),
             http: None,
@@ -263,7 +292,7 @@ fn to_guest(request: Request, entry: &TaskEntry, wall: Duration) -> types::Reque
     let of_run = of_run.and_then(|end| u64::try_from(end.as_millis()).ok());
     let of_job = (request.deadline > 0).then_some(request.deadline);
     types::Request {
-        task: request.task,
+        task: entry.name.to_string(),
         payload: request.payload.into(),
         call_hash: request.call.as_str().to_owned(),
         job_id: request.job_id.as_str().to_owned(),

@@ -29,6 +29,7 @@ mod files;
 mod frames;
 mod guest;
 mod handler;
+mod home;
 mod http;
 mod http_limits;
 mod outcome;

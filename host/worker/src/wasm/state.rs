@@ -12,6 +12,7 @@ use super::asking::RunReplay;
 use super::bindings::brrr::worker::types;
 use super::clocks::Clock;
 use super::files::OpenFiles;
+use super::home::Home;
 use super::http::{Access, Http, OpenRequests};
 use super::http_limits;
 use super::output::Printer;
@@ -48,6 +49,8 @@ pub(super) struct State {
     pub open_files: OpenFiles,
     /// The guest may not choose a call hash that the host would not derive.
     pub own_hashes: bool,
+    /// The component is called by its digest.
+    pub home: Option<Arc<Home>>,
     /// The polls that a guest of the asynchronous world waits for.
     pub waiting: Option<Arc<AwaitedPolls<types::Outcome>>>,
     /// The permissions of the component, and the HTTP clients.

@@ -608,4 +608,6 @@ local function mark_over(job_id, state, at)
   if not job or entry(job, 'state') then return end
   job = with(with(job, 'state', encoded(state)), 'ended', 'i' .. at .. 'e')
   call('HSET', job_record(job_id), 'job', job)
+  -- For those who wait for the job. The user may have no permission for it, and then they look by themselves.
+  redis.pcall('PUBLISH', P .. 'brrr:over', '')
 end

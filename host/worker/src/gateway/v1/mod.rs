@@ -48,6 +48,7 @@ pub fn router() -> Router<Gateway> {
         .routes(routes!(events::all))
         .routes(routes!(topics::list))
         .routes(routes!(topics::read))
+        .routes(routes!(topics::deployments))
         .routes(routes!(topics::dead_letters))
         .routes(routes!(topics::send_again))
         .routes(routes!(topics::drop_dead_letter))
