@@ -36,6 +36,8 @@ for client in python typescript; do
 done
 "$ROOT/scripts/test/api.sh"
 "$ROOT/scripts/test/webshop.sh"
+say "the example of code that is shipped"
+BRRR_HOST=${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host "$ROOT/examples/ship/run.sh"
 say "the demo"
 for backend in sqlite aws-local; do
   CHECK=1 BACKEND=$backend PORT=${DEMO_PORT:-18080} BRRR_HOST=${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host "$ROOT/scripts/demo.sh"

@@ -96,6 +96,7 @@ fn revisions_come_and_go(env: &Env, url: Option<&str>) {
     let pushed = push(env, &guest(), &["--note", "the first"]);
     assert_eq!((&pushed["revision"], &pushed["percent"], &pushed["new"]), (&json!(1), &json!(100), &json!(true)));
     assert_eq!(pushed["components"][0]["chunks"], pushed["components"][0]["new_chunks"]);
+    assert_eq!(pushed["loaded"].as_array().map(Vec::len), Some(1), "{pushed}");
     assert_eq!(hello(env, "one"), "Hello, one!");
     let pinned = schedule(env, "asks_caught", "{\"name\": \"p\"}");
     eventually("the job waits for its promise", || {

@@ -194,9 +194,11 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
     if new && !is_staged {
         until_in_force(&client, &record).await;
     }
-    if new && is_staged {
+    if new && !followers.is_empty() {
         wait_for_workers(&client, topic, &mut document, args.wait).await?;
-        if document.failed.is_empty() && document.silent.is_empty() {
+        if !document.failed.is_empty() || !document.silent.is_empty() {
+            exit = if document.failed.is_empty() { Exit::WaitedTooLong } else { Exit::Refused };
+        } else if is_staged {
             match client.ramp(topic, revision, args.ramp).await? {
                 Change::Refused(refusal) => return Err(refused(&refusal)),
                 Change::Done(record) | Change::Same(record) => {
@@ -204,8 +206,6 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
                     document.percent = args.ramp;
                 }
             }
-        } else {
-            exit = if document.failed.is_empty() { Exit::WaitedTooLong } else { Exit::Refused };
         }
     }
     match format {
@@ -338,7 +338,7 @@ fn show(component: &ComponentDocument) {
 /// The workers of the topic that load what is pushed.
 async fn followers(client: &Client, topic: &Topic) -> anyhow::Result<Workers> {
     let mut workers = running(client.backend().store(), topic, client.now()).await?;
-    workers.retain(|_, worker| !worker.revisions.is_empty() && !worker.stopping);
+    workers.retain(|_, worker| worker.follows && !worker.stopping);
     Ok(workers)
 }
 
@@ -383,6 +383,10 @@ fn tell(document: &PushDocument, args: &PushCommand) {
         let left = silent.len();
         if left > 0 {
             say(format_args!("{left} workers have not loaded revision {revision} within {:?}", args.wait));
+        }
+        if *percent > 0 {
+            say(format_args!("revision {revision} of topic {topic} takes {percent} % of new jobs, where it is loaded"));
+            return;
         }
         say(format_args!(
             "revision {revision} of topic {topic} takes no jobs yet; `brrr-host deploy ramp --topic {topic} {revision} {}` \

@@ -347,11 +347,9 @@ impl WorkerBuilder {
         for ServedTopic { topic, tasks, longest_run, .. } in &served {
             backend.queue().check(topic, *longest_run).await?;
             announce(&*backend, topic, tasks).await?;
-            tracing::info!(
-                "serving topic {topic} of {}: {}",
-                backend.name(),
-                tasks.keys().cloned().collect::<Vec<_>>().join(", ")
-            );
+            let names = tasks.keys().cloned().collect::<Vec<_>>().join(", ");
+            let colon = if names.is_empty() { "" } else { ": " };
+            tracing::info!("serving topic {topic} of {}{colon}{names}", backend.name());
         }
         let shutdown = match self.shutdown {
             Some(shutdown) => shutdown,

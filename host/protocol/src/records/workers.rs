@@ -30,6 +30,9 @@ pub struct WorkerInfo {
     /// It was asked to stop, and takes no new messages.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopping: bool,
+    /// It serves the revisions that are pushed to the topic, and not code that it was started with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follows: bool,
     /// What has become of the revisions of the topic on this worker, by their numbers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub revisions: BTreeMap<u64, RevisionState>,

@@ -71,7 +71,8 @@ pub async fn say_that_it_runs(
         let stopping = shutdown.begun().is_some();
         let (running, seen) = (gauge.running(), backend.now());
         let states = revisions.as_ref().map(|revisions| revisions.get()).unwrap_or_default();
-        let info = WorkerInfo { running, seen, stopping, revisions: states, ..identity.info.clone() };
+        let follows = revisions.is_some();
+        let info = WorkerInfo { running, seen, stopping, follows, revisions: states, ..identity.info.clone() };
         if let Err(error) = beat(store, &topic, &identity.id, &info).await
             && !std::mem::replace(&mut told, true)
         {
