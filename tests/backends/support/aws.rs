@@ -85,6 +85,12 @@ pub async fn table(name: &str, namespace: &str) -> DynamoDb {
     table
 }
 
+/// A table that no other test uses. A scan reads the records of all namespaces, so tests with large records would slow down all
+/// others.
+async fn own_table(namespace: &str) -> DynamoDb {
+    table(&format!("{TABLE}-{namespace}"), namespace).await
+}
+
 /// All tests share the servers.
 pub fn namespace() -> String {
     format!("{:016x}", fastrand::u64(..))
@@ -99,7 +105,7 @@ pub async fn dynamodb_with<T>(other: T) -> Arc<dyn Backend>
 where
     T: Backend + Queue + Counters + EventLog + 'static,
 {
-    let (store, other) = (table(TABLE, &namespace()).await, Arc::new(other));
+    let (store, other) = (own_table(&namespace()).await, Arc::new(other));
     let name = format!("{} + {}", other.name(), store.name());
     Arc::new(Combined {
         name,
@@ -115,7 +121,7 @@ const TOPICS: [&str; 6] = ["t", "u", "a", "b", "c", super::tree::TOPIC];
 
 pub async fn dynamodb_sqs(lease: Duration) -> Arc<dyn Backend> {
     let namespace = namespace();
-    let store = Arc::new(table(TABLE, &namespace).await);
+    let store = Arc::new(own_table(&namespace).await);
     let queue = queues(&namespace, lease, store.clone()).await;
     queue.create(&TOPICS.map(Topic::from)).await.unwrap();
     let name = format!("{} + {}", queue.name(), store.name());
