@@ -144,8 +144,8 @@ impl BackendParts for Redis {
         let channel = self.0.keys.over();
         tokio::select! {
             version = poll::changed(version, at_most) => version,
-            // The next looks are frequent again: the end of another job may be near.
-            () = self.0.over.heard(&self.0.connections, &channel) => 1,
+            // The next looks are frequent again: the end of another job may be near. A change has another version.
+            () = self.0.over.heard(&self.0.connections, &channel) => if version == 1 { 2 } else { 1 },
         }
     }
 }
