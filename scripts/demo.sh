@@ -22,11 +22,7 @@ case $BACKEND in
   *) die "BACKEND is 'sqlite' or 'aws-local', not '$BACKEND'" ;;
 esac
 for language in python typescript; do "$ROOT/scripts/guests/$language.sh" demo; done
-HOST=${BRRR_HOST:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
-if [ -z "${BRRR_HOST:-}" ]; then
-  say "building the host (several minutes the first time)"
-  cargo build --manifest-path "$ROOT/Cargo.toml" --locked -p brrr-host
-fi
+host_binary
 
 if [ -z "${KEEP:-}" ]; then rm -rf "$STATE"; fi
 mkdir -p "$STATE"

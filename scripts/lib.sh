@@ -61,6 +61,16 @@ install_apt() {
   ) 9>"$BUILD/.apt.lock"
 }
 
+# host_binary: sets HOST to the binary: BRRR_HOST if it is given, or else the development build, which is brought up to date.
+host_binary() {
+  # shellcheck disable=SC2034  # used by the scripts that source this
+  HOST=${BRRR_HOST:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
+  [ -z "${BRRR_HOST:-}" ] || return 0
+  "$ROOT/scripts/setup/rust.sh"
+  say "building the host (several minutes the first time)"
+  cargo build --manifest-path "$ROOT/Cargo.toml" --locked -p brrr-host
+}
+
 # install_pinned VENV REQUIREMENTS: makes a Python environment in that folder, with exactly what the file says.
 install_pinned() {
   local venv=$1 requirements=$2

@@ -10,12 +10,7 @@
 HERE=$ROOT/examples/fetch
 STATE=$BUILD/fetch
 need python3 "It serves the site."
-HOST=${BRRR_HOST:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
-if [ -z "${BRRR_HOST:-}" ]; then
-  "$ROOT/scripts/setup/rust.sh"
-  say "building the host (several minutes the first time)"
-  cargo build --manifest-path "$ROOT/Cargo.toml" --locked -p brrr-host
-fi
+host_binary
 "$HOST" build "$HERE" >&2
 
 rm -rf "$STATE"

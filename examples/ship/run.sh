@@ -9,12 +9,7 @@
 
 HERE=$ROOT/examples/ship
 STATE=$BUILD/ship
-HOST=${BRRR_HOST:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
-if [ -z "${BRRR_HOST:-}" ]; then
-  "$ROOT/scripts/setup/rust.sh"
-  say "building the host (several minutes the first time)"
-  cargo build --manifest-path "$ROOT/Cargo.toml" --locked -p brrr-host
-fi
+host_binary
 
 rm -rf "$STATE"
 mkdir -p "$STATE/shop"

@@ -13,12 +13,7 @@ STATE=$BUILD/webshop
 VENV=$BUILD/venv-webshop
 
 "$ROOT/scripts/guests/python.sh" webshop
-HOST=${BRRR_HOST:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
-if [ -z "${BRRR_HOST:-}" ]; then
-  "$ROOT/scripts/setup/rust.sh"
-  say "building the host (several minutes the first time)"
-  cargo build --manifest-path "$ROOT/Cargo.toml" --locked -p brrr-host
-fi
+host_binary
 install_pinned "$VENV" "$HERE/requirements.txt"
 
 # The check counts what is printed, so it begins with an empty store.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::control::{job, schedule};
 use crate::harness::{Env, Running, TOPIC, block_on, eventually, guest};
 use crate::servers::redis::Flavour;
 use crate::{aws, redis};
@@ -45,15 +46,6 @@ fn hello(env: &Env, name: &str) -> String {
     env.run(["call", "hello", &format!("{{\"greetee\": \"{name}\"}}")]).ok().to_owned()
 }
 
-fn schedule(env: &Env, task: &str, arguments: &str) -> String {
-    let job = env.run(["schedule", task, arguments, "--output", "json"]).json();
-    job["job"].as_str().expect("a job").to_owned()
-}
-
-fn state(env: &Env, job: &str) -> String {
-    env.run(["job", job, "--output", "json"]).json()["state"].as_str().expect("a state").to_owned()
-}
-
 /// What workers say of a revision.
 fn workers(env: &Env, revision: u64) -> Vec<Value> {
     let shown = env.run(["deploy", "show", &revision.to_string(), "--output", "json"]).json();
@@ -76,11 +68,11 @@ fn a_broken_revision_loses_nothing(env: &Env, url: &str) {
         let workers = workers(env, 4);
         if workers.iter().any(|state| state["failed"].is_string()) { Ok(()) } else { Err(format!("{workers:?}")) }
     });
-    let stuck = schedule(env, "hello", "{\"greetee\": \"four\"}");
+    let stuck = schedule(env, &["hello", "{\"greetee\": \"four\"}"]);
     // Its call is given back again and again, and is not lost.
     env.run(["deploy", "rollback", "2"]).ok();
     assert_eq!(hello(env, "five"), "Howdy, five!");
-    assert_eq!(state(env, &stuck), "running");
+    assert_eq!(job(env, &stuck)["state"], "running");
     env.run(["deploy", "remove", "4"]).ok();
     let read = eventually("the job goes on", || {
         let read = env.run(["read", "--job", &stuck]);
@@ -98,7 +90,7 @@ fn revisions_come_and_go(env: &Env, url: Option<&str>) {
     assert_eq!(pushed["components"][0]["chunks"], pushed["components"][0]["new_chunks"]);
     assert_eq!(pushed["loaded"].as_array().map(Vec::len), Some(1), "{pushed}");
     assert_eq!(hello(env, "one"), "Hello, one!");
-    let pinned = schedule(env, "asks_caught", "{\"name\": \"p\"}");
+    let pinned = schedule(env, &["asks_caught", "{\"name\": \"p\"}"]);
     eventually("the job waits for its promise", || {
         let job = env.run(["job", &pinned]).stdout;
         if job.contains("promise") { Ok(()) } else { Err(job) }

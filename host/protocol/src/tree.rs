@@ -230,7 +230,7 @@ impl Found {
     fn children(&self) -> Vec<CallHash> {
         let mut seen = HashSet::new();
         let run = self.run.iter();
-        run.flat_map(|run| run.earlier.iter().chain(&run.sample)).filter(|call| seen.insert(*call)).cloned().collect()
+        run.flat_map(RunRecord::asked_for).filter(|call| seen.insert(*call)).cloned().collect()
     }
 
     fn state(&self, job: &JobRecord, call: &CallHash, now: Millis) -> State {

@@ -17,7 +17,7 @@ use super::ExitError;
 use super::diff::{Differences, Outside};
 use super::options::{BackendArgs, TopicArgs};
 use super::output::{Format, line, print, print_json, print_table, say};
-use super::progress::{Spinner, stage};
+use super::progress::load_bytes;
 use super::push::file_name;
 use crate::exit::Exit;
 use crate::units::brief;
@@ -143,14 +143,13 @@ pub async fn run(args: DeployCommand, format: Format) -> anyhow::Result<Exit> {
         Action::Show(OneArgs { revision, on }) => show(revision, &on, format).await,
         Action::Rollback(RollbackArgs { revision, note, on }) => {
             let client = on.client().await?;
-            let by = std::env::var("USER").unwrap_or_default();
             let topic = &on.topic.topic;
             // The number is fixed here. A repeated rollback to "the one before" would undo the first.
             let to = match revision {
                 Some(number) => number,
                 None => to_roll_back_to(&client.deployments(topic).await?).map_err(|refusal| refused(&refusal))?,
             };
-            let change = client.rollback(topic, Some(to), &note, &by).await?;
+            let change = client.rollback(topic, Some(to), &note, &person()).await?;
             let what = |record: &DeploymentsRecord| {
                 let newest = record.revisions.last();
                 let (number, old) = newest.map_or((0, 0), |newest| (newest.number, newest.restores));
@@ -192,6 +191,11 @@ impl OnArgs {
     async fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::new(self.backend.open_existing().await?))
     }
+}
+
+/// Who runs this command, as the system says. Empty: it does not say.
+pub fn person() -> String {
+    std::env::var("USER").unwrap_or_default()
 }
 
 /// The error of a change that is not possible.
@@ -314,10 +318,8 @@ pub async fn guests(client: &Client, revision: &Revision) -> anyhow::Result<Vec<
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
     let mut guests = Vec::with_capacity(revision.components.len());
     for part in &revision.components {
-        let (name, bytes) = (line(&part.name), component(client, part).await?);
-        let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
-        let progress = |of| spinner.say(stage(of, &name));
-        guests.push(Guest::from_bytes(&engine, Path::new(&part.name), bytes.into(), &progress).await?);
+        let bytes = component(client, part).await?;
+        guests.push(load_bytes(&engine, Path::new(&line(&part.name)), bytes.into()).await?);
     }
     Ok(guests)
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Topic;
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 use super::deploy::{find, guests};
 use super::options::{BackendArgs, topic};
 use super::output::{Format, print, print_json};
-use super::progress::{Spinner, stage};
+use super::progress::load;
 use super::{ExitError, build};
 use crate::exit::Exit;
 
@@ -46,10 +45,7 @@ pub async fn run(args: InspectCommand, format: Format) -> anyhow::Result<Exit> {
     let Some(guest) = &args.guest else { return deployed(&args, format).await };
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
     let path = build::component(guest, None).await?;
-    let name = path.display();
-    let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
-    let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
-    drop(spinner);
+    let guest = load(&engine, &path).await?;
     match format {
         Format::Json => print_json(&as_json(&guest))?,
         Format::Text => print(as_text(&guest).trim_end())?,

@@ -1,22 +1,48 @@
 //! Progress on stderr, only if stderr is a terminal, so that no progress is written to log files.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_worker::wasm::LoadStage;
+use brrr_worker::wasm::{Engine, Guest, LoadError, LoadStage};
 use bytesize::ByteSize;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::say;
 
 /// The text for a stage of loading the component `name`.
-pub fn stage(stage: LoadStage, name: &impl fmt::Display) -> String {
+fn stage(stage: LoadStage, name: &impl fmt::Display) -> String {
     match stage {
         LoadStage::Reading => format!("reading {name}"),
         LoadStage::Compiling { size } => format!("compiling {name} ({}), once", ByteSize(size)),
         LoadStage::Cached => format!("loading {name}"),
         LoadStage::Describing => format!("asking {name} for its tasks"),
     }
+}
+
+/// Loads the component in a file, and shows the progress.
+///
+/// # Errors
+/// When this host can't serve it.
+pub async fn load(engine: &Arc<Engine>, path: &Path) -> Result<Guest, LoadError> {
+    let name = path.display();
+    let spinner = loading(&name);
+    Guest::load(engine, path, &|of| spinner.say(stage(of, &name))).await
+}
+
+/// The same of a component that is in memory. `path` names it.
+///
+/// # Errors
+/// When this host can't serve it.
+pub async fn load_bytes(engine: &Arc<Engine>, path: &Path, bytes: Vec<u8>) -> Result<Guest, LoadError> {
+    let name = path.display();
+    let spinner = loading(&name);
+    Guest::from_bytes(engine, path, bytes, &|of| spinner.say(stage(of, &name))).await
+}
+
+fn loading(name: &impl fmt::Display) -> Spinner {
+    Spinner::after(Duration::from_millis(300), format!("loading {name}"))
 }
 
 /// A line that is animated while an operation takes long. It disappears when dropped.

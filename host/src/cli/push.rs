@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::Backend;
-use brrr_protocol::records::{RevisionState, TaskAbout, TaskInfo, Workers};
+use brrr_protocol::records::{RevisionState, TaskAbout, Workers};
 use brrr_protocol::shipping::{
     About, Change, Component, ComponentToPush, PushOptions, Pushed, Sending, put_component, task_at,
 };
@@ -21,10 +21,10 @@ use serde_json::json;
 
 use super::ExitError;
 use super::build;
-use super::deploy::{refused, until_in_force};
+use super::deploy::{person, refused, until_in_force};
 use super::options::{BackendArgs, TopicArgs, duration};
 use super::output::{Format, line, print_json, say};
-use super::progress::{Spinner, stage};
+use super::progress::{Spinner, load_bytes};
 
 use crate::exit::Exit;
 
@@ -141,31 +141,28 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
     }
     let before = client.deployments(topic).await?;
     let followers = followers(&client, topic).await?;
+    let is_same = before.revisions.last().is_some_and(|newest| {
+        let is_theirs = newest.components.iter().cloned().eq(components.iter().map(ComponentToPush::deployed));
+        newest.weight() == args.ramp && is_theirs
+    });
     // A first revision takes all jobs in any case.
-    let is_staged = !followers.is_empty() && before.last > 0 && args.ramp > 0;
+    let is_staged = !is_same && !followers.is_empty() && before.last > 0 && args.ramp > 0;
     let options = PushOptions {
         percent: if is_staged { 0 } else { args.ramp },
         note: args.note.clone(),
-        by: std::env::var("USER").unwrap_or_default(),
+        by: person(),
         keep: args.keep,
         follow_newest: args.follow.map(|follow| follow == Follow::Newest),
         sending: if args.all_chunks { Sending::All } else { Sending::Absent },
     };
     let spinner = Spinner::after(Duration::from_millis(300), format!("sending to topic {topic}"));
-    // The newest revision may be the same already, at its full part.
-    let digests: Vec<_> = components.iter().map(|component| component.component.digest()).collect();
-    let is_same = before.revisions.last().is_some_and(|newest| {
-        let theirs = newest.components.iter().map(|component| component.digest);
-        newest.weight() == args.ramp && theirs.eq(digests.iter().copied())
-    });
-    let options = if is_same { PushOptions { percent: args.ramp, ..options } } else { options };
     let pushed = client.push(topic, &components, &options).await?;
     drop(spinner);
-    let (record, new) = match pushed.change {
-        Change::Done(record) => (record, !is_same),
-        Change::Same(record) => (record, false),
+    let record = match pushed.change {
+        Change::Done(record) | Change::Same(record) => record,
         Change::Refused(refusal) => return Err(refused(&refusal)),
     };
+    let new = record.last > before.last;
     let revision = record.revisions.last().map_or(record.last, |revision| revision.number);
     let mut document = PushDocument {
         topic: topic.to_string(),
@@ -215,6 +212,7 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+/// Builds and loads the components, all on one engine.
 async fn components(paths: &[PathBuf]) -> anyhow::Result<Vec<(ComponentToPush, Guest)>> {
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
     let mut components = Vec::with_capacity(paths.len());
@@ -227,10 +225,10 @@ async fn components(paths: &[PathBuf]) -> anyhow::Result<Vec<(ComponentToPush, G
 /// Builds and loads a component. One that this program can't load is refused here.
 async fn component(engine: &Arc<Engine>, path: &Path) -> anyhow::Result<(ComponentToPush, Guest)> {
     let path = build::component(path, None).await?;
-    let shown = path.display();
-    let spinner = Spinner::after(Duration::from_millis(300), format!("loading {shown}"));
-    let guest = Guest::load(engine, &path, &|of| spinner.say(stage(of, &shown))).await?;
-    let bytes = Bytes::from(tokio::fs::read(&path).await?);
+    // Read once: what is sent is what was loaded.
+    let bytes = Guest::read(&path).await?;
+    let guest = load_bytes(engine, &path, bytes.clone()).await?;
+    let bytes = Bytes::from(bytes);
     // Cutting takes the processor for a while.
     let component = tokio::task::spawn_blocking(move || Component::cut(bytes)).await??;
     let about = About { tasks: guest.tasks.iter().map(about).collect(), sdk: sdk(&guest) };
@@ -304,14 +302,8 @@ fn sdk(guest: &Guest) -> String {
 }
 
 fn about(task: &Task) -> (String, TaskAbout) {
-    let info = TaskInfo {
-        description: task.description.clone(),
-        input_schema: task.input_schema.clone(),
-        output_schema: task.output_schema.clone(),
-        scope: task.options.scope.map(|scope| scope.to_string()),
-    };
     let options = task.options.pairs().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    (task.name.clone(), TaskAbout { info, options })
+    (task.name.clone(), TaskAbout { info: task.info(), options })
 }
 
 fn component_document((pushed, sent): (&ComponentToPush, &Pushed)) -> ComponentDocument {

@@ -13,6 +13,7 @@ use brrr_protocol::step::{CallTopics, Limits};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use crate::events::worker_name;
 use crate::gateway::{Origin, Token};
 use crate::native::{self, Call, HandlerResult, NativeHandler};
 use crate::permissions::{PermissionError, Permissions};
@@ -63,6 +64,7 @@ pub struct WorkerBuilder {
     shutdown_timeout: Duration,
     repair_interval: Option<Duration>,
     output: Arc<dyn Output>,
+    name: Option<String>,
     observer: Option<Arc<dyn Observer>>,
     gateway: Option<GatewayPlan>,
     origins: Vec<Origin>,
@@ -97,6 +99,7 @@ impl Default for WorkerBuilder {
             shutdown_timeout: Duration::from_secs(25),
             repair_interval: Some(Duration::from_mins(10)),
             output: Arc::new(TracingOutput),
+            name: None,
             observer: None,
             gateway: None,
             origins: Vec::new(),
@@ -240,6 +243,11 @@ impl WorkerBuilder {
         Self { call_limits: limits, ..self }
     }
 
+    /// The name of the worker in the list of workers. No other worker may have it. The default is [`worker_name`].
+    pub fn name(self, name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..self }
+    }
+
     /// Lets handlers call a topic that no worker has announced.
     pub fn call_topic(mut self, topic: impl Into<String>) -> Self {
         let topic = topic.into();
@@ -363,7 +371,8 @@ impl WorkerBuilder {
             observer: self.observer,
         };
         let (gateway, repair_interval) = (self.gateway, self.repair_interval);
-        Ok(Worker { backend, served, options, gateway, origins: self.origins, repair_interval, shutdown })
+        let name = self.name.unwrap_or_else(worker_name);
+        Ok(Worker { name, backend, served, options, gateway, origins: self.origins, repair_interval, shutdown })
     }
 
     /// Builds the worker, and runs it until it is asked to stop.

@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, UNIX_EPOCH};
 
 use brrr_protocol::events::{Event, Observer, State, Subject};
-use brrr_protocol::model::{CallHash, JobId, Millis};
+use brrr_protocol::model::{CallHash, JobId, Millis, hex};
 use brrr_protocol::ports::Backend;
 use bytes::Bytes;
 use serde::Serialize;
@@ -80,6 +80,15 @@ type End = (Subject, JobId, CallHash);
 pub struct Outlets {
     writer: Option<JoinHandle<()>>,
     publisher: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// A name for a worker of this process, which no other worker has: its process, and some random digits.
+#[must_use]
+pub fn worker_name() -> String {
+    let mut bits = [0; 3];
+    // The random bits are only part of a name, so a failure does not matter.
+    let _ = getrandom::fill(&mut bits);
+    format!("{}-{}", std::process::id(), hex(&bits))
 }
 
 impl Events {

@@ -8,6 +8,7 @@ use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{CallHash, JobId, Topic};
 use brrr_protocol::ports::{Backend, Ended, Handler as _, Key, Loaded, Request, Work};
+use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Replay;
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
@@ -187,7 +188,7 @@ impl Verifier<'_> {
 /// The calls that a call has made, as far as its record names them.
 fn children(loaded: &Loaded) -> Vec<CallHash> {
     let run = loaded.run.iter();
-    run.flat_map(|run| run.earlier.iter().chain(&run.sample)).cloned().collect()
+    run.flat_map(RunRecord::asked_for).cloned().collect()
 }
 
 fn shown(call: &CallRecord) -> String {

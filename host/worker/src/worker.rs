@@ -38,6 +38,7 @@ use crate::topic_worker::{
 /// # }
 /// ```
 pub struct Worker {
+    pub(crate) name: String,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) served: Vec<ServedTopic>,
     pub(crate) options: WorkerOptions,
@@ -97,7 +98,7 @@ impl Worker {
             let shutdown = self.shutdown.clone();
             tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
         });
-        let identity = Identity::new(self.backend.now(), self.options.admission.most())?;
+        let identity = Identity::new(&self.name, self.backend.now(), self.options.admission.most());
         let start = |ServedTopic { topic, handler, revisions, .. }: &ServedTopic| {
             let (options, shutdown) = (self.options.clone(), self.shutdown.clone());
             let (backend, identity) = (self.backend.clone(), identity.clone());

@@ -28,8 +28,8 @@ pub fn all() -> Vec<Mutant> {
         breaks("earlier-needs-ignored", "The calls that a live job asked for in earlier polls stay")
             .edit(
                 "gc/calls.rs",
-                "run.earlier.into_iter().chain(run.sample)",
-                "run.earlier.into_iter().filter(|_| !$on).chain(run.sample)",
+                "run.asked_for()",
+                "run.earlier.iter().filter(|_| !$on).chain(&run.sample)",
             )
             .found_by(NEEDED),
         breaks("jobs-that-began-meanwhile-ignored", "The calls of a job that began during the collection stay")

@@ -145,7 +145,8 @@ impl BackendParts for Redis {
         tokio::select! {
             version = poll::changed(version, at_most) => version,
             // The next looks are frequent again: the end of another job may be near. A change has another version.
-            () = self.0.over.heard(&self.0.connections, &channel) => if version == 1 { 2 } else { 1 },
+            // Whoever looks only once needs no connection for it.
+            () = self.0.over.heard(&self.0.connections, &channel), if version > 0 => if version == 1 { 2 } else { 1 },
         }
     }
 }

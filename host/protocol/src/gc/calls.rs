@@ -49,10 +49,9 @@ impl Collector {
                     continue;
                 };
                 calls.unnamed |= run.total as usize > run.sample.len() || run.earlier.len() >= SAMPLE;
-                let asked = run.earlier.into_iter().chain(run.sample);
-                for call in asked.filter(|call| calls.seen.insert(call.clone())) {
+                for call in run.asked_for().filter(|call| calls.seen.insert((*call).clone())) {
                     calls.all.push(call.clone());
-                    unread.push_back((n, call));
+                    unread.push_back((n, call.clone()));
                 }
             }
         }

@@ -88,6 +88,13 @@ pub struct ClockMove {
     pub to: Millis,
 }
 
+impl RunRecord {
+    /// The calls that the run has asked for, in its order, as far as the record names them. A call may be named twice.
+    pub fn asked_for(&self) -> impl Iterator<Item = &CallHash> {
+        self.earlier.iter().chain(&self.sample)
+    }
+}
+
 pub(super) const RUN: &str = "a run record";
 
 /// The keys of the lists that may be long. These keys sort last, so a reader that only asks whether a call is worth running

@@ -28,6 +28,14 @@ pub struct ComponentToPush {
     pub about: About,
 }
 
+impl ComponentToPush {
+    /// The component as a revision names it.
+    #[must_use]
+    pub fn deployed(&self) -> DeployedComponent {
+        DeployedComponent { digest: self.component.digest(), name: self.name.clone() }
+    }
+}
+
 /// How a revision is pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushOptions {
@@ -92,12 +100,8 @@ impl Client {
         components: &[ComponentToPush],
         options: &PushOptions,
     ) -> Result<PushedRevision> {
-        let named = |component: &ComponentToPush| DeployedComponent {
-            digest: component.component.digest(),
-            name: component.name.clone(),
-        };
         let new = NewRevision {
-            components: components.iter().map(named).collect(),
+            components: components.iter().map(ComponentToPush::deployed).collect(),
             percent: options.percent,
             note: options.note.clone(),
             by: options.by.clone(),

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use brrr_protocol::model::Topic;
 use brrr_worker::deployed::DeployedLoader;
@@ -13,7 +12,7 @@ use super::RunCommand;
 use super::served::Served;
 use crate::cli::build;
 use crate::cli::console::Console;
-use crate::cli::progress::{Spinner, stage};
+use crate::cli::progress::load;
 use crate::config::Config;
 
 /// Makes handlers of components, all on one engine.
@@ -66,8 +65,7 @@ impl Loader {
         for Served { path, topic, grants, build } in served {
             let path = build::component(path, build.as_ref()).await?;
             let name = path.display();
-            let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
-            let guest = Guest::load(&self.engine, &path, &|of| spinner.say(stage(of, &name))).await?;
+            let guest = load(&self.engine, &path).await?;
             tracing::debug!("loaded {name}: {}", guest.digest);
             for task in &guest.tasks {
                 for (key, value) in &task.extra {

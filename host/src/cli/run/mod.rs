@@ -15,6 +15,7 @@ use std::sync::Arc;
 use brrr_protocol::step::Limits;
 use brrr_worker::builder::default_max_running;
 use brrr_worker::deployed::{AcceptingHandler, Follower};
+use brrr_worker::events::worker_name;
 use brrr_worker::{ServedTopic, StopReason, Worker, WorkerError};
 
 use super::output::say;
@@ -63,7 +64,8 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     } else if config.path.is_some() {
         schedules::tell_of_others(&backend, &topics).await?;
     }
-    let (observer, outlets) = observe(&args, &backend, &shutdown)?;
+    let name = worker_name();
+    let (observer, outlets) = observe(&args, &name, &backend, &shutdown)?;
     let max_running = args.max_running.unwrap_or_else(|| args.processes.share(default_max_running()));
     // The watch starts before any component is read, so that no later change is missed.
     let watch = args.watch.then(|| Watch::start(&served)).transpose()?;
@@ -85,6 +87,7 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
         })
         .shutdown_timeout(args.shutdown_timeout)
         .repair_interval(args.repair_interval.0)
+        .name(name)
         .observer(observer)
         .shutdown(shutdown.clone());
     for topic in &args.call_topic {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use brrr_protocol::events::Observer;
-use brrr_protocol::model::hex;
 use brrr_protocol::ports::Backend;
 use brrr_worker::events::{Events, Outlets};
 use brrr_worker::topic_worker::Shutdown;
@@ -12,9 +11,10 @@ use super::RunCommand;
 use crate::cli::ExitError;
 use crate::exit::Exit;
 
-/// The observer of the events, if there is an outlet, and the outlets themselves.
+/// The observer of the events of the worker of this name, if there is an outlet, and the outlets themselves.
 pub fn observe(
     args: &RunCommand,
+    name: &str,
     backend: &Arc<dyn Backend>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<(Option<Arc<dyn Observer>>, Outlets)> {
@@ -24,10 +24,7 @@ pub fn observe(
     if args.events.is_none() && !publishes {
         return Ok((None, outlets));
     }
-    let mut bits = [0; 3];
-    // The random bits are only part of a name, so a failure does not matter.
-    let _ = getrandom::fill(&mut bits);
-    let mut events = Events::new(format!("{}-{}", std::process::id(), hex(&bits)));
+    let mut events = Events::new(name.to_owned());
     if let Some(path) = &args.events {
         events.to_file(path, &mut outlets, shutdown.clone()).map_err(|error| {
             ExitError::new(Exit::Usage, format!("--events {}: can't be written: {error}", path.display()))

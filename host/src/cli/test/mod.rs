@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brrr_protocol::model::Outcome;
-use brrr_worker::wasm::{Engine, EngineOptions, Guest, RunLimits, WasmHandler};
+use brrr_worker::wasm::{Engine, EngineOptions, RunLimits, WasmHandler};
 
 use super::output::{Format, print_json, say};
-use super::progress::{Spinner, stage};
+use super::progress::{self, Spinner};
 use super::{ExitError, approval, build};
 use crate::config::{Component, Config};
 use crate::exit::Exit;
@@ -165,10 +165,7 @@ async fn load(args: &TestCommand, config: &Config, lines: &Arc<Lines>) -> anyhow
         let grants = permissions.and(&for_all).grant()?;
         let own = known.and_then(build::own_build);
         let path = build::component(named, own.as_ref()).await?;
-        let name = path.display();
-        let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
-        let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
-        guests.push(guest.allowing(grants));
+        guests.push(progress::load(&engine, &path).await?.allowing(grants));
     }
     let limits = RunLimits { memory: args.memory, wall: args.timeout, result: args.max_result, own_hashes: false };
     Ok(WasmHandler::new(guests, limits, &config.tasks(), lines.clone())?)

@@ -106,10 +106,7 @@ impl Shared {
 impl Handler for AcceptingHandler {
     fn of_call(&self, task: &str, job_id: &JobId, created: Option<Millis>) -> JobHandler {
         let Some((_, digest)) = named_component(task) else {
-            return match self.own.of_call(task, job_id, created) {
-                JobHandler::This => JobHandler::Other(self.own.clone()),
-                other => other,
-            };
+            return self.own.of_call(task, job_id, created);
         };
         match self.shared.ask(digest) {
             Known::Loading => JobHandler::NotHere(LOADING),

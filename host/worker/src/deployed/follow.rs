@@ -1,6 +1,6 @@
 //! Looks for new revisions of a topic, and loads them before they take jobs.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,8 +99,6 @@ pub struct Follower {
     known: DeploymentsRecord,
     /// The components of the revisions that are loaded, by their digests. Two revisions may share some.
     guests: HashMap<Digest, Guest>,
-    loaded: BTreeSet<u64>,
-    failed: BTreeSet<u64>,
     announced: TaskInfos,
 }
 
@@ -117,8 +115,6 @@ impl Follower {
             states: Arc::default(),
             known: DeploymentsRecord::default(),
             guests: HashMap::new(),
-            loaded: BTreeSet::new(),
-            failed: BTreeSet::new(),
             announced: TaskInfos::new(),
         }
     }
@@ -188,8 +184,6 @@ impl Follower {
             return Ok(());
         }
         let is_there = |number: u64| record.revisions.iter().any(|revision| revision.number == number);
-        self.loaded.retain(|number| is_there(*number));
-        self.failed.retain(|number| is_there(*number));
         self.states.retain(is_there);
         let used = |digest: &Digest| {
             record.revisions.iter().any(|revision| revision.components.iter().any(|part| part.digest == *digest))
@@ -201,8 +195,11 @@ impl Follower {
 
     /// The newest revision that is not loaded and may be loaded.
     fn wanted(&self) -> Option<Revision> {
-        let is_wanted =
-            |revision: &&Revision| !self.loaded.contains(&revision.number) && !self.failed.contains(&revision.number);
+        let states = self.states.get();
+        let is_wanted = |revision: &&Revision| {
+            // Of one that is loading, the store has failed before.
+            matches!(states.get(&revision.number), None | Some(RevisionState::Loading))
+        };
         self.known.revisions.iter().rev().find(is_wanted).cloned()
     }
 
@@ -215,7 +212,6 @@ impl Follower {
                 self.backend.queue().check(&self.topic, handler.longest_run()).await?;
                 let tasks: Vec<_> = handler.tasks().map(|task| task.name.clone()).collect();
                 self.handler.add(number, Arc::new(handler));
-                self.loaded.insert(number);
                 self.states.set(number, RevisionState::Loaded);
                 tracing::info!("topic {}: revision {number} is loaded: {}", self.topic, tasks.join(", "));
                 Ok(())
@@ -224,7 +220,6 @@ impl Follower {
             Err(NotLoaded::For(reason)) => {
                 tracing::error!("topic {}: revision {number} can't be loaded: {reason}", self.topic);
                 self.states.set(number, RevisionState::Failed(reason));
-                self.failed.insert(number);
                 Ok(())
             }
         }

@@ -7,7 +7,6 @@ use brrr_protocol::model::{Millis, Topic};
 use brrr_protocol::ports::Backend;
 use brrr_protocol::records::WorkerInfo;
 use brrr_protocol::workers::{BEAT, beat, leave};
-use brrr_protocol::{Error, ErrorKind, Result};
 
 use super::{Gauge, Shutdown};
 use crate::deployed::RevisionStates;
@@ -24,14 +23,9 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A worker of this process that starts now, with an id that no other worker has.
-    ///
-    /// # Errors
-    /// When the system gives no random bits.
-    pub fn new(now: Millis, slots: u32) -> Result<Self> {
-        let mut bits = [0; 8];
-        getrandom::fill(&mut bits)
-            .map_err(|error| Error::new(ErrorKind::Internal, "system", "make a worker's id", error.to_string()))?;
+    /// A worker of this process that starts now.
+    #[must_use]
+    pub fn new(id: &str, now: Millis, slots: u32) -> Self {
         let info = WorkerInfo {
             host: host(),
             pid: std::process::id(),
@@ -40,7 +34,7 @@ impl Identity {
             slots,
             ..WorkerInfo::default()
         };
-        Ok(Self { id: format!("{:016x}", u64::from_be_bytes(bits)).into(), info })
+        Self { id: id.into(), info }
     }
 }
 

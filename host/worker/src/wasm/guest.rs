@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::model::{CallHash, JobId, OWN_TASKS, check_name, hex};
 use brrr_protocol::options::Options;
+use brrr_protocol::records::TaskInfo;
 use brrr_protocol::replay::Printed;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
@@ -90,6 +91,19 @@ pub struct Task {
     pub extra: Vec<(String, String)>,
 }
 
+impl Task {
+    /// What the task is, as the component says.
+    #[must_use]
+    pub fn info(&self) -> TaskInfo {
+        TaskInfo {
+            description: self.description.clone(),
+            input_schema: self.input_schema.clone(),
+            output_schema: self.output_schema.clone(),
+            scope: self.options.scope.map(|scope| scope.to_string()),
+        }
+    }
+}
+
 /// The stages of loading a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadStage {
@@ -117,11 +131,25 @@ impl Guest {
         progress: &(dyn Fn(LoadStage) + Sync),
     ) -> Result<Guest, LoadError> {
         progress(LoadStage::Reading);
-        let bytes = read(path).await?;
+        let bytes = Self::read(path).await?;
         Self::from_bytes(engine, path, bytes, progress).await
     }
 
-    /// The same of a component that is in memory. `path` names it in errors.
+    /// The bytes of a component in a file. What is not WebAssembly is read no further than needed to tell what it is.
+    ///
+    /// # Errors
+    /// When the file can't be read, or is too large.
+    pub async fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+        let file = path.to_owned();
+        // A pipe without a writer must not delay an interrupt.
+        let read = tokio::task::spawn_blocking(move || read_bounded(&file)).await;
+        read.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => LoadError::NotFound { path: path.to_owned() },
+            _ => LoadError::Unreadable { path: path.to_owned(), source },
+        })
+    }
+
+    /// The same as `load`, of a component that is in memory. `path` names it in errors.
     ///
     /// # Errors
     /// When this host can't serve it: see [`LoadError`].
@@ -181,16 +209,6 @@ pub(super) fn store(core: &Core, state: State, limits: &RunLimits) -> Store<Stat
     store.epoch_deadline_callback(|mut store| at_tick(&mut store));
     store.set_hostcall_fuel(usize::try_from(limits.result).unwrap_or(usize::MAX));
     store
-}
-
-async fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let file = path.to_owned();
-    // A pipe without a writer must not delay an interrupt.
-    let read = tokio::task::spawn_blocking(move || read_bounded(&file)).await;
-    read.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => LoadError::NotFound { path: path.to_owned() },
-        _ => LoadError::Unreadable { path: path.to_owned(), source },
-    })
 }
 
 /// Reads the whole file. If it is not WebAssembly, reads only enough to tell what it is, because a device may have no

@@ -121,12 +121,8 @@ impl WasmHandler {
 
     /// All tasks, as they are announced. The scope is the one that the worker goes by.
     pub fn infos(&self) -> TaskInfos {
-        let info = |task: &Task| TaskInfo {
-            description: task.description.clone(),
-            input_schema: task.input_schema.clone(),
-            output_schema: task.output_schema.clone(),
-            scope: self.scopes.get(&task.name).map(ToString::to_string),
-        };
+        let scope = |task: &Task| self.scopes.get(&task.name).map(ToString::to_string);
+        let info = |task: &Task| TaskInfo { scope: scope(task), ..task.info() };
         self.tasks().map(|task| (task.name.clone(), info(task))).collect()
     }
 

@@ -3,15 +3,16 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use brrr_protocol::model::hex;
 use sha2::{Digest as _, Sha256};
 
 /// The ETag of an answer with these parts. It is a weak one, because the answer may be compressed.
 pub fn etag(parts: &[&[u8]]) -> HeaderValue {
     let mut hasher = Sha256::new();
     parts.iter().for_each(|part| hasher.update(part));
-    let hex: String = hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hasher.finalize();
     // It has only digits and letters.
-    HeaderValue::from_str(&format!("W/\"{hex}\"")).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
+    HeaderValue::from_str(&format!("W/\"{}\"", hex(&hash[..16]))).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
 }
 
 /// The answer with its ETag, or 304 if the client has it already.
