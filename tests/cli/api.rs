@@ -26,7 +26,7 @@ fn id(answer: &Answer) -> String {
 }
 
 /// The name at the end of a problem's type.
-fn problem(answer: &Answer) -> String {
+pub fn problem(answer: &Answer) -> String {
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{}", answer.body);
     let document = answer.json();
     assert_eq!(document["status"], answer.status, "{document}");
@@ -286,6 +286,7 @@ fn the_document_describes_each_path() {
             assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{what}");
             let filled =
                 path.replace("{job}", "none").replace("{topic}", "none").replace("{name}", "x").replace("{id}", "x");
+            let filled = filled.replace("{digest}", "x").replace("{revision}", "1");
             // A stream of all events has no end.
             if path == "/v1/events" {
                 continue;

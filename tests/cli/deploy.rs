@@ -17,7 +17,7 @@ use crate::servers::redis::Flavour;
 use crate::{aws, redis};
 
 /// The conformance guest with other texts in its code. They have as many bytes as those that they replace.
-fn patched(env: &Env, name: &str, patches: &[(&str, &str)]) -> PathBuf {
+pub fn patched(env: &Env, name: &str, patches: &[(&str, &str)]) -> PathBuf {
     let mut bytes = std::fs::read(guest()).expect("the guest");
     for (old, new) in patches {
         assert_eq!(old.len(), new.len());
@@ -29,7 +29,7 @@ fn patched(env: &Env, name: &str, patches: &[(&str, &str)]) -> PathBuf {
 }
 
 /// A worker that serves what is pushed.
-fn follower(env: &Env) -> Running {
+pub fn follower(env: &Env) -> Running {
     let worker = env.start(["run", "--topic", TOPIC]);
     worker.wait_for_stderr("serving topic");
     worker
@@ -230,9 +230,15 @@ fn a_push_waits_for_all_workers_and_mistakes_are_clear() {
     let waited = env.run(["push", third.to_str().expect("UTF-8"), "--wait", "1s", "--output", "json"]);
     assert_eq!((waited.code, waited.json()["silent"].as_array().map(Vec::len)), (Some(41), Some(1)), "{waited:?}");
     assert_eq!(hello(&env, "still"), "Howdy, still!");
-    env.run(["deploy", "ramp", "3", "100"]).ok();
-    assert_eq!(hello(&env, "now"), "Hallo, now!");
+    // The same push again goes on where that one was.
     workers[0].signal(Signal::CONT);
+    let again = push(&env, &third, &[]);
+    assert_eq!(
+        (&again["revision"], &again["percent"], &again["new"]),
+        (&json!(3), &json!(100), &json!(false)),
+        "{again}"
+    );
+    assert_eq!(hello(&env, "now"), "Hallo, now!");
     for worker in workers {
         worker.stop().ok();
     }
@@ -267,12 +273,20 @@ fn a_call_brings_its_code_along() {
     let failed = env.run(["call", &missing, "{\"greetee\": \"a\"}"]);
     assert_eq!(failed.code, Some(31), "{failed:?}");
     assert!(failed.stderr.contains("not in the store"), "{failed:?}");
-    // A worker that was not told to accept code doesn't.
+    // A worker that was not told to accept code doesn't. That is said before anything is built or sent.
     worker.stop().ok();
     let strict = env.start(["run", "--topic", TOPIC, "--unknown-task-grace", "300ms", own.to_str().expect("UTF-8")]);
     strict.wait_for_stderr("serving topic");
+    eventually("the worker is listed", || match env.run(["workers", "--output", "json"]).json() {
+        Value::Array(workers) if workers.iter().any(|worker| worker["topic"] == TOPIC) => Ok(()),
+        workers => Err(workers.to_string()),
+    });
     let refused = env.run(["call", "--with", patched, "hello", "{\"greetee\": \"b\"}"]);
-    assert_eq!(refused.code, Some(31), "{refused:?}");
+    refused.refused(31, &["no worker of topic demo accepts code", "--accept-code"]);
+    // A worker that came to the call nevertheless gives it back, and the call fails.
+    let digest = brrr_protocol::digest::Digest::of(&std::fs::read(patched).expect("the component"));
+    let task = brrr_protocol::shipping::task_at("hello", &digest);
+    assert_eq!(env.run(["call", &task, "{\"greetee\": \"c\"}"]).code, Some(31));
     strict.stop().ok();
     follower.stop().ok();
 }

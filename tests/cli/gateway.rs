@@ -78,6 +78,13 @@ impl Http {
         }
     }
 
+    /// Sends a body that is no text.
+    pub fn send_bytes(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        let request = ureq::http::Request::builder().method("POST").uri(format!("{}{path}", self.base));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        answer(self.agent.run(request.body(body).expect("a request")))
+    }
+
     /// A stream of events, after this position.
     pub fn stream(&self, path: &str, after: Option<&str>) -> impl std::io::Read + use<> {
         let headers: Vec<_> = after.map(|after| ("last-event-id", after)).into_iter().collect();

@@ -43,6 +43,7 @@ mod new;
 mod permissions;
 mod processes;
 mod promises;
+mod push_http;
 mod redis;
 mod redis_keys;
 #[path = "../support/servers/mod.rs"]

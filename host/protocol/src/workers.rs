@@ -51,6 +51,16 @@ pub async fn running(store: &dyn Store, topic: &Topic, now: Millis) -> Result<Wo
     Ok(workers)
 }
 
+/// Do the workers of a topic run components that calls bring along? `None`: no worker runs.
+///
+/// # Errors
+/// As `running`.
+pub async fn accepts_code(store: &dyn Store, topic: &Topic, now: Millis) -> Result<Option<bool>> {
+    let workers = running(store, topic, now).await?;
+    let mut working = workers.values().filter(|worker| !worker.stopping).peekable();
+    Ok(working.peek().is_some().then(|| working.any(|worker| worker.accepts_code)))
+}
+
 fn is_alive(worker: &WorkerInfo, now: Millis) -> bool {
     u128::from(now.saturating_sub(worker.seen)) < GONE.as_millis()
 }

@@ -47,7 +47,10 @@ pub async fn run(args: CallCommand, format: Format) -> anyhow::Result<Exit> {
         Some(path) => {
             let backend = args.submit.backend.open_shared().await?;
             // The hash of the call follows from the name of the task, which has the component in it.
-            args.submit.call.task = bring(&Client::new(backend.clone()), path, &args.submit.call.task).await?;
+            args.submit.call.task = {
+                let (client, topic) = (Client::new(backend.clone()), &args.submit.topic.topic);
+                bring(&client, topic, path, &args.submit.call.task).await?
+            };
             let request = args.submit.request()?;
             (backend, request)
         }

@@ -1,13 +1,13 @@
 //! `deploy` and `pull`: looks at the revisions of a topic, and changes which of them take jobs.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Topic;
 use brrr_protocol::records::{DeployedComponent, DeploymentsRecord, Revision, RevisionState};
-use brrr_protocol::shipping::{Change, LEAD, Refusal, get_component, to_roll_back_to};
+use brrr_protocol::shipping::{Change, Refusal, get_component, to_roll_back_to};
 use brrr_protocol::workers::running;
+use brrr_worker::rollout::until_in_force;
 use brrr_worker::view::deployment::RevisionView;
 use brrr_worker::wasm::{Engine, EngineOptions, Guest};
 use bytes::Bytes;
@@ -206,12 +206,6 @@ pub fn refused(refusal: &Refusal) -> anyhow::Error {
         Refusal::TooManySteps(_) | Refusal::TooManyRevisions | Refusal::TooLarge(_) => Exit::Refused,
     };
     ExitError::new(exit, refusal.to_string()).into()
-}
-
-/// Waits until a change counts: it counts for jobs that are created a moment after it was written.
-pub async fn until_in_force(client: &Client, record: &DeploymentsRecord) {
-    let left = Duration::from_millis(record.changed.saturating_sub(client.now()));
-    tokio::time::sleep(left.min(LEAD * 2)).await;
 }
 
 async fn done(

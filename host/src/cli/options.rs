@@ -7,7 +7,7 @@ use std::time::Duration;
 use brrr_backends::BackendConfig;
 use brrr_protocol::model::{CallHash, JobId, Topic, check_namespace, check_topic};
 use brrr_protocol::ports::Backend;
-use brrr_worker::gateway::{Origin, Token};
+use brrr_worker::gateway::{Origin, Token, TokenError};
 
 use super::ExitError;
 use crate::exit::Exit;
@@ -142,17 +142,27 @@ pub struct TokenArgs {
     #[arg(long, env = "BRRR_HTTP_TOKEN_FILE", value_name = "FILE")]
     http_token_file: Option<PathBuf>,
 
+    /// Let clients with this token upload components and push revisions. This file contains the token; the variable
+    /// BRRR_PUSH_TOKEN can contain it instead. Such a client may do all that other clients may. Not given: nobody can push
+    /// through the gateway.
+    #[arg(long, env = "BRRR_PUSH_TOKEN_FILE", value_name = "FILE")]
+    push_token_file: Option<PathBuf>,
+
     /// Let web pages of this origin use the gateway, for example `https://shop.example`. May be given several times.
     #[arg(long, env = "BRRR_HTTP_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub http_allow_origin: Vec<Origin>,
 }
 
 impl TokenArgs {
+    /// The token that clients must send, and the one of clients that push code.
+    ///
     /// # Errors
     /// When there is a token that can't be used.
-    pub fn find(&self) -> anyhow::Result<Option<Token>> {
-        Token::find(self.http_token_file.as_deref())
-            .map_err(|error| ExitError::new(Exit::Usage, error.to_string()).into())
+    pub fn find(&self) -> anyhow::Result<(Option<Token>, Option<Token>)> {
+        let unfit = |error: TokenError| ExitError::new(Exit::Usage, error.to_string());
+        let token = Token::find(self.http_token_file.as_deref()).map_err(unfit)?;
+        let push = Token::find_push(self.push_token_file.as_deref(), token.as_ref()).map_err(unfit)?;
+        Ok((token, push))
     }
 }
 

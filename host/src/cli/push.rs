@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::Backend;
-use brrr_protocol::records::{RevisionState, TaskAbout, Workers};
 use brrr_protocol::shipping::{
-    About, Change, Component, ComponentToPush, PushOptions, Pushed, Sending, put_component, task_at,
+    Change, Component, ComponentToPush, PushOptions, Pushed, Sending, put_component, task_at,
 };
-use brrr_protocol::workers::running;
+use brrr_protocol::workers::accepts_code;
+use brrr_worker::rollout::{FailedWorker, RolledOut, Rollout};
 use brrr_worker::verify::{Silent, Verified, Verifier};
-use brrr_worker::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, Task, WasmHandler};
+use brrr_worker::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
 use bytes::Bytes;
 use bytesize::ByteSize;
 use serde::Serialize;
@@ -21,7 +21,7 @@ use serde_json::json;
 
 use super::ExitError;
 use super::build;
-use super::deploy::{person, refused, until_in_force};
+use super::deploy::{person, refused};
 use super::options::{BackendArgs, TopicArgs, duration};
 use super::output::{Format, line, print_json, say};
 use super::progress::{Spinner, load_bytes};
@@ -92,19 +92,9 @@ enum Follow {
 /// The document of `--output json`.
 #[derive(Serialize)]
 struct PushDocument {
-    topic: String,
-    revision: u64,
-    /// The part of new jobs that it takes now, in percent.
-    percent: u8,
-    /// False: the newest revision was the same already.
-    new: bool,
+    #[serde(flatten)]
+    done: RolledOut,
     components: Vec<ComponentDocument>,
-    /// The workers that have loaded the revision.
-    loaded: Vec<String>,
-    /// The workers that can't load it, with the reasons.
-    failed: Vec<FailedWorker>,
-    /// The workers that have not said what became of it.
-    silent: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -116,12 +106,6 @@ struct ComponentDocument {
     new_chunks: usize,
     /// The bytes that were sent.
     new_bytes: u64,
-}
-
-#[derive(Clone, Serialize)]
-struct FailedWorker {
-    worker: String,
-    reason: String,
 }
 
 pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
@@ -139,16 +123,10 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
     {
         return not_verified(topic, verified, format);
     }
-    let before = client.deployments(topic).await?;
-    let followers = followers(&client, topic).await?;
-    let is_same = before.revisions.last().is_some_and(|newest| {
-        let is_theirs = newest.components.iter().cloned().eq(components.iter().map(ComponentToPush::deployed));
-        newest.weight() == args.ramp && is_theirs
-    });
-    // A first revision takes all jobs in any case.
-    let is_staged = !is_same && !followers.is_empty() && before.last > 0 && args.ramp > 0;
+    let deployed: Vec<_> = components.iter().map(ComponentToPush::deployed).collect();
+    let rollout = Rollout::plan(&client, topic, &deployed, args.ramp).await?;
     let options = PushOptions {
-        percent: if is_staged { 0 } else { args.ramp },
+        percent: rollout.first_percent(),
         note: args.note.clone(),
         by: person(),
         keep: args.keep,
@@ -162,18 +140,7 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
         Change::Done(record) | Change::Same(record) => record,
         Change::Refused(refusal) => return Err(refused(&refusal)),
     };
-    let new = record.last > before.last;
-    let revision = record.revisions.last().map_or(record.last, |revision| revision.number);
-    let mut document = PushDocument {
-        topic: topic.to_string(),
-        revision,
-        percent: options.percent,
-        new,
-        components: components.iter().zip(&pushed.components).map(component_document).collect(),
-        loaded: Vec::new(),
-        failed: Vec::new(),
-        silent: Vec::new(),
-    };
+    let components: Vec<_> = components.iter().zip(&pushed.components).map(component_document).collect();
     if let Some(Verified { compared, unknown, differences }) = &verified {
         let (found, removed) = (
             differences.len(),
@@ -185,29 +152,20 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
         say(format_args!("{compared} calls replayed, {found} of them answered in another way{removed}"));
     }
     if format == Format::Text {
-        document.components.iter().for_each(show);
+        components.iter().for_each(show);
     }
-    let mut exit = Exit::Done;
-    if new && !is_staged {
-        until_in_force(&client, &record).await;
-    }
-    if new && !followers.is_empty() {
-        wait_for_workers(&client, topic, &mut document, args.wait).await?;
-        if !document.failed.is_empty() || !document.silent.is_empty() {
-            exit = if document.failed.is_empty() { Exit::WaitedTooLong } else { Exit::Refused };
-        } else if is_staged {
-            match client.ramp(topic, revision, args.ramp).await? {
-                Change::Refused(refusal) => return Err(refused(&refusal)),
-                Change::Done(record) | Change::Same(record) => {
-                    until_in_force(&client, &record).await;
-                    document.percent = args.ramp;
-                }
-            }
-        }
-    }
+    let spinner = Spinner::after(Duration::from_millis(300), "waiting for the workers to load it".to_owned());
+    let done = rollout.finish(&record, args.wait).await?.map_err(|refusal| refused(&refusal))?;
+    drop(spinner);
+    let exit = match (done.failed.is_empty(), done.silent.is_empty()) {
+        (false, _) => Exit::Refused,
+        (true, false) => Exit::WaitedTooLong,
+        (true, true) => Exit::Done,
+    };
+    let document = PushDocument { done, components };
     match format {
         Format::Json => print_json(&document)?,
-        Format::Text => tell(&document, &args),
+        Format::Text => tell(&document.done, &args),
     }
     Ok(exit)
 }
@@ -231,9 +189,8 @@ async fn component(engine: &Arc<Engine>, path: &Path) -> anyhow::Result<(Compone
     let bytes = Bytes::from(bytes);
     // Cutting takes the processor for a while.
     let component = tokio::task::spawn_blocking(move || Component::cut(bytes)).await??;
-    let about = About { tasks: guest.tasks.iter().map(about).collect(), sdk: sdk(&guest) };
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok((ComponentToPush { name, component, about }, guest))
+    Ok((ComponentToPush { name, component, about: guest.about() }, guest))
 }
 
 /// Replays the latest calls of the topic with the new code.
@@ -277,11 +234,25 @@ fn not_verified(topic: &Topic, verified: &Verified, format: Format) -> anyhow::R
     Ok(Exit::Refused)
 }
 
-/// Sends a component that is called by its digest. Returns the name of the task in it.
+/// Sends a component that is called by its digest, for workers of this topic. Returns the name of the task in it.
 ///
 /// # Errors
-/// When the component can't be built or loaded, it has no such task, or the store fails.
-pub async fn bring(client: &Client, path: &Path, task: &str) -> anyhow::Result<String> {
+/// When workers of the topic run and none accepts code, the component can't be built or loaded, it has no such task, or the store
+/// fails.
+pub async fn bring(client: &Client, topic: &Topic, path: &Path, task: &str) -> anyhow::Result<String> {
+    // The cheapest check first: to build a component may take long.
+    match accepts_code(client.backend().store(), topic, client.now()).await? {
+        Some(true) => {}
+        Some(false) => {
+            let text = format!(
+                "no worker of topic {topic} accepts code; start one with `brrr-host run --topic {topic} --accept-code`"
+            );
+            return Err(ExitError::new(Exit::NobodyHandles, text).into());
+        }
+        None => say(format_args!(
+            "no worker of topic {topic} runs now; the call waits for one (`brrr-host run --topic {topic} --accept-code`)"
+        )),
+    }
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
     let (pushed, _) = component(&engine, path).await?;
     if !pushed.about.tasks.contains_key(task) {
@@ -295,15 +266,6 @@ pub async fn bring(client: &Client, path: &Path, task: &str) -> anyhow::Result<S
         show(&component_document((&pushed, &sent)));
     }
     Ok(task_at(task, &sent.digest))
-}
-
-fn sdk(guest: &Guest) -> String {
-    format!("{} {}", guest.sdk, guest.sdk_version).trim().to_owned()
-}
-
-fn about(task: &Task) -> (String, TaskAbout) {
-    let options = task.options.pairs().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    (task.name.clone(), TaskAbout { info: task.info(), options })
 }
 
 fn component_document((pushed, sent): (&ComponentToPush, &Pushed)) -> ComponentDocument {
@@ -327,44 +289,9 @@ fn show(component: &ComponentDocument) {
     say(format_args!("{}: {size}, {sent}", line(name)));
 }
 
-/// The workers of the topic that load what is pushed.
-async fn followers(client: &Client, topic: &Topic) -> anyhow::Result<Workers> {
-    let mut workers = running(client.backend().store(), topic, client.now()).await?;
-    workers.retain(|_, worker| worker.follows && !worker.stopping);
-    Ok(workers)
-}
-
-/// Waits until each worker that runs has loaded the revision, or says that it can't.
-async fn wait_for_workers(
-    client: &Client,
-    topic: &Topic,
-    document: &mut PushDocument,
-    at_most: Duration,
-) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let _spinner = Spinner::after(Duration::from_millis(300), "waiting for the workers to load it".to_owned());
-    loop {
-        let workers = followers(client, topic).await?;
-        (document.loaded, document.failed, document.silent) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, worker) in &workers {
-            match worker.revisions.get(&document.revision) {
-                Some(RevisionState::Loaded) => document.loaded.push(id.clone()),
-                Some(RevisionState::Failed(reason)) => {
-                    document.failed.push(FailedWorker { worker: id.clone(), reason: reason.clone() });
-                }
-                Some(RevisionState::Loading) | None => document.silent.push(id.clone()),
-            }
-        }
-        if document.silent.is_empty() || begun.elapsed() >= at_most {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-fn tell(document: &PushDocument, args: &PushCommand) {
-    let PushDocument { topic, revision, percent, new, loaded, failed, silent, .. } = document;
-    if !new {
+fn tell(done: &RolledOut, args: &PushCommand) {
+    let RolledOut { topic, revision, percent, new, loaded, failed, silent } = done;
+    if !new && done.is_everywhere() && loaded.is_empty() {
         say(format_args!("revision {revision} of topic {topic} is the same already; it takes {percent} % of new jobs"));
         return;
     }

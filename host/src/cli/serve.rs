@@ -36,11 +36,12 @@ pub async fn run(args: ServeCommand) -> anyhow::Result<Exit> {
         |name| say(format_args!("{name}: finishing the requests that are open; once more stops at once")),
         |name| say(format_args!("{name}: stopped")),
     )?;
-    let token = args.token.find()?;
+    let (token, push_token) = args.token.find()?;
     let listener = args.http.listen(token.is_some()).await?;
     let backend = args.backend.open_shared().await?;
     tracing::info!("serving topic {} of {} on http://{}", args.topic.topic, backend.name(), listener.local_addr()?);
     let gateway = Gateway::new(Client::new(backend.clone()), backend, vec![args.topic.topic], token);
-    gateway.allowing_origins(args.token.http_allow_origin).serve(listener, &shutdown).await;
+    let gateway = gateway.allowing_origins(args.token.http_allow_origin).taking_code(push_token);
+    gateway.serve(listener, &shutdown).await;
     Ok(Exit::Done)
 }

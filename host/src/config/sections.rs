@@ -22,6 +22,8 @@ pub struct WorkerSection {
     http: Option<Text<Address>>,
     /// The file with the token that clients of the gateway must send.
     http_token_file: Option<PathBuf>,
+    /// The file with the token of clients that push code through the gateway.
+    push_token_file: Option<PathBuf>,
     /// The origins of web pages that may use the gateway, for example `https://shop.example`.
     http_allow_origin: Vec<String>,
     /// The most memory that one run may use.
@@ -91,6 +93,8 @@ pub struct Serve {
     http: Option<Text<Address>>,
     /// The file with the token that clients must send.
     http_token_file: Option<PathBuf>,
+    /// The file with the token of clients that push code through the gateway.
+    push_token_file: Option<PathBuf>,
     /// The origins of web pages that may use the gateway, for example `https://shop.example`.
     http_allow_origin: Vec<String>,
 }

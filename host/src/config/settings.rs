@@ -20,7 +20,7 @@ pub struct Setting {
 
 impl Setting {
     /// The keys whose values are paths.
-    const PATHS: [&'static str; 2] = ["events", "http-token-file"];
+    const PATHS: [&'static str; 3] = ["events", "http-token-file", "push-token-file"];
 
     /// The setting with a relative path taken from this folder. (`-` is stdout, and stays.)
     pub(super) fn relative_to(mut self, folder: &Path) -> Self {

@@ -68,6 +68,7 @@ pub struct WorkerBuilder {
     observer: Option<Arc<dyn Observer>>,
     gateway: Option<GatewayPlan>,
     origins: Vec<Origin>,
+    push_token: Option<Token>,
     shutdown: Option<Shutdown>,
     /// The first invalid setting so far.
     mistake: Option<String>,
@@ -103,6 +104,7 @@ impl Default for WorkerBuilder {
             observer: None,
             gateway: None,
             origins: Vec::new(),
+            push_token: None,
             shutdown: None,
             mistake: None,
         }
@@ -302,6 +304,11 @@ impl WorkerBuilder {
         Self { origins, ..self }
     }
 
+    /// Clients of the gateway with this token may upload components and push revisions. Without one, nobody may.
+    pub fn gateway_push_token(self, token: Option<Token>) -> Self {
+        Self { push_token: token, ..self }
+    }
+
     /// The program can stop the worker through `shutdown`. Without it, only SIGINT, SIGTERM and SIGHUP stop the worker.
     ///
     /// ```no_run
@@ -370,9 +377,10 @@ impl WorkerBuilder {
             limits: Limits { call_topics, ..self.call_limits },
             observer: self.observer,
         };
-        let (gateway, repair_interval) = (self.gateway, self.repair_interval);
+        let (gateway, origins, push_token) = (self.gateway, self.origins, self.push_token);
+        let repair_interval = self.repair_interval;
         let name = self.name.unwrap_or_else(worker_name);
-        Ok(Worker { name, backend, served, options, gateway, origins: self.origins, repair_interval, shutdown })
+        Ok(Worker { name, backend, served, options, gateway, origins, push_token, repair_interval, shutdown })
     }
 
     /// Builds the worker, and runs it until it is asked to stop.
@@ -426,7 +434,8 @@ impl Loading<'_> {
             return Err(WorkerError::Setup(format!("the topic {} has no task: see `handler`", plan.topic)));
         }
         let longest_run = set.longest_run();
-        Ok(ServedTopic { topic: plan.topic, handler: Arc::new(set).into(), tasks, longest_run, revisions: None })
+        let handler = Arc::new(set).into();
+        Ok(ServedTopic { topic: plan.topic, handler, tasks, longest_run, revisions: None, accepts_code: false })
     }
 }
 

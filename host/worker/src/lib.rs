@@ -9,6 +9,8 @@
 //! - `native`: handlers that are Rust functions; `batch`: calls that are asked for together; `seed`: replayed random
 //!   numbers
 //! - `topic_worker`: receives the messages of one topic; `disposition`: the action after the outcome of a message
+//! - `deployed`: serves code that was pushed; `rollout`: a push waits until workers have loaded it; `verify`: replays calls with
+//!   new code
 //! - `wasm`: runs components; `permissions`: what a component may access
 //! - `gateway`: starts jobs and follows them over HTTP; `json`: reads JSON without a loss
 //! - `view`: the documents that the gateway and the command line show; `job_list`: lists jobs; `dead_letters`: dead letters and
@@ -30,6 +32,7 @@ pub mod native;
 pub mod new_call;
 mod panics;
 pub mod permissions;
+pub mod rollout;
 pub mod schedule_view;
 mod seed;
 pub mod served;

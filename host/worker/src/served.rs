@@ -29,6 +29,8 @@ pub struct ServedTopic {
     pub longest_run: Duration,
     /// What has become of the revisions that were pushed to the topic. `None`: the worker was given its code at its start.
     pub revisions: Option<Arc<RevisionStates>>,
+    /// The handler also runs components that calls bring along.
+    pub accepts_code: bool,
 }
 
 impl ServedTopic {
@@ -37,7 +39,7 @@ impl ServedTopic {
     pub fn of_components(topic: Topic, handler: WasmHandler) -> Self {
         let tasks = handler.infos();
         let longest_run = handler.longest_run();
-        Self { topic, handler: Arc::new(handler).into(), tasks, longest_run, revisions: None }
+        Self { topic, handler: Arc::new(handler).into(), tasks, longest_run, revisions: None, accepts_code: false }
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Worker {
     pub(crate) options: WorkerOptions,
     pub(crate) gateway: Option<GatewayPlan>,
     pub(crate) origins: Vec<Origin>,
+    /// The token with which clients of the gateway push code. `None`: they can't.
+    pub(crate) push_token: Option<Token>,
     pub(crate) repair_interval: Option<Duration>,
     pub(crate) shutdown: Shutdown,
 }
@@ -94,14 +96,14 @@ impl Worker {
                 tracing::info!("gateway on http://{address}");
             }
             let gateway = Gateway::new(ProtocolClient::new(self.backend.clone()), self.backend.clone(), topics, token);
-            let gateway = gateway.allowing_origins(self.origins);
+            let gateway = gateway.allowing_origins(self.origins).taking_code(self.push_token);
             let shutdown = self.shutdown.clone();
             tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
         });
         let identity = Identity::new(&self.name, self.backend.now(), self.options.admission.most());
-        let start = |ServedTopic { topic, handler, revisions, .. }: &ServedTopic| {
+        let start = |ServedTopic { topic, handler, revisions, accepts_code, .. }: &ServedTopic| {
             let (options, shutdown) = (self.options.clone(), self.shutdown.clone());
-            let (backend, identity) = (self.backend.clone(), identity.clone());
+            let (backend, identity) = (self.backend.clone(), identity.clone().accepting_code(*accepts_code));
             let worker = TopicWorker::new(backend.clone(), handler.clone(), topic.clone(), options, shutdown.clone());
             let (working, ended) = oneshot::channel::<()>();
             // The end of the run drops the sender.

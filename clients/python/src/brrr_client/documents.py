@@ -12,12 +12,15 @@ from brrr_client._core.text import milliseconds_or_none, time_of, time_or_none
 
 __all__ = [
     "CallInfo",
+    "ComponentInfo",
     "DeadLetterInfo",
     "Event",
     "Failure",
     "JobInfo",
     "JobState",
     "PromiseInfo",
+    "PushedRevision",
+    "RevisionInfo",
     "ScheduleInfo",
     "TaskInfo",
     "TaskState",
@@ -365,4 +368,97 @@ class DeadLetterInfo:
             body=document["body"],
             payload=document.get("payload"),
             failure=_failure_or_none(document.get("failure")),
+        )
+
+
+@dataclass(frozen=True)
+class ComponentInfo:
+    """A component in the store."""
+
+    digest: str
+    """`sha256:` and its digest."""
+    size: int
+    """Its size in bytes."""
+    sdk: str
+    tasks: tuple[str, ...]
+    chunks: int | None
+    """The number of its parts, if it was uploaded just now."""
+    new_chunks: int | None
+    """The number of parts that were not in the store, if it was uploaded just now."""
+    new_bytes: int | None
+    """The compressed bytes of these parts, if it was uploaded just now."""
+
+    @classmethod
+    def parse(cls, document: Any) -> ComponentInfo:
+        """Reads it from JSON."""
+        return cls(
+            digest=document["digest"],
+            size=document["size"],
+            sdk=document["sdk"],
+            tasks=tuple(document["tasks"]),
+            chunks=document.get("chunks"),
+            new_chunks=document.get("new_chunks"),
+            new_bytes=document.get("new_bytes"),
+        )
+
+
+@dataclass(frozen=True)
+class PushedRevision:
+    """What became of a push."""
+
+    topic: str
+    revision: int
+    percent: int
+    """The part of new jobs that it takes now. 0: not all workers have loaded it yet. The same push again goes on."""
+    new: bool
+    """False: the newest revision has had these components already."""
+    loaded: tuple[str, ...]
+    """The workers that have loaded it."""
+    silent: tuple[str, ...]
+    """The workers that have not said yet what became of it."""
+
+    @classmethod
+    def parse(cls, document: Any) -> PushedRevision:
+        """Reads it from JSON."""
+        return cls(
+            topic=document["topic"],
+            revision=document["revision"],
+            percent=document["percent"],
+            new=document["new"],
+            loaded=tuple(document["loaded"]),
+            silent=tuple(document["silent"]),
+        )
+
+
+@dataclass(frozen=True)
+class RevisionInfo:
+    """A revision of a topic's code."""
+
+    topic: str
+    revision: int
+    pushed: datetime
+    percent: int
+    """The part of new jobs that it takes."""
+    components: dict[str, str]
+    """The digests of its components, by their names."""
+    note: str
+    by: str
+    restores: int | None
+    """The revision whose code it has, after a rollback."""
+    workers: dict[str, Any]
+    """What has become of it on the workers that run: "loading", "loaded", or {"failed": reason}."""
+
+    @classmethod
+    def parse(cls, document: Any) -> RevisionInfo:
+        """Reads it from JSON."""
+        return cls(
+            topic=document["topic"],
+            revision=document["revision"],
+            pushed=time_of(document["from"]),
+            percent=document["percent"],
+            components={each["name"]: each["digest"] for each in document["components"]},
+            note=document["note"],
+            by=document["by"],
+            restores=document["restores"],
+            workers=dict(document["workers"]),
         )

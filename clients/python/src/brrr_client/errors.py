@@ -19,6 +19,7 @@ __all__ = [
     "JobTimedOutError",
     "NotFoundError",
     "ResultForgottenError",
+    "ShipError",
     "UnauthorizedError",
     "UnavailableError",
     "UnexpectedAnswerError",
@@ -36,6 +37,10 @@ class ConnectionFailedError(BrrrError, ConnectionError):
 
 class UnexpectedAnswerError(BrrrError):
     """An answer is not in the form of the API. Probably the URL is not the URL of a gateway."""
+
+
+class ShipError(BrrrError):
+    """A function can't be shipped to a worker. The message says why, and what to do."""
 
 
 class WaitTimeoutError(BrrrError, TimeoutError):
@@ -131,7 +136,7 @@ class ApiError(BrrrError):
 
 
 class UnauthorizedError(ApiError):
-    """401: the token is missing or wrong."""
+    """401: the token is missing or wrong. 403 `push-not-allowed`: it is not the push token, or the gateway takes no code."""
 
 
 class NotFoundError(ApiError):

@@ -33,6 +33,9 @@ pub struct WorkerInfo {
     /// It serves the revisions that are pushed to the topic, and not code that it was started with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub follows: bool,
+    /// It also runs components that calls bring along.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepts_code: bool,
     /// What has become of the revisions of the topic on this worker, by their numbers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub revisions: BTreeMap<u64, RevisionState>,

@@ -9,9 +9,10 @@ use super::deployments::{
 use super::live::LiveJobs;
 use super::manifest::About;
 use super::retention::{let_go, removable};
-use super::store::{Pushed, Sending, put_component};
+use super::store::{Pushed, Sending, put_component, renew_component};
 use super::upload;
 use crate::client::Client;
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Millis, Topic};
 use crate::ports::{Key, Store, Swap};
@@ -100,24 +101,7 @@ impl Client {
         components: &[ComponentToPush],
         options: &PushOptions,
     ) -> Result<PushedRevision> {
-        let new = NewRevision {
-            components: components.iter().map(ComponentToPush::deployed).collect(),
-            percent: options.percent,
-            note: options.note.clone(),
-            by: options.by.clone(),
-        };
-        let settings = |mut record: DeploymentsRecord| {
-            record.keep = options.keep.unwrap_or(record.keep);
-            record.follow_newest = options.follow_newest.unwrap_or(record.follow_newest);
-            record
-        };
-        let step = |old: &DeploymentsRecord, now| {
-            let changed = match push(old, &new, now)? {
-                Changed::To(record) => settings(*record),
-                Changed::Same => settings(old.clone()),
-            };
-            Ok(if changed == *old { Changed::Same } else { Changed::To(Box::new(changed)) })
-        };
+        let step = step(components.iter().map(ComponentToPush::deployed).collect(), options);
         // What is refused is refused before anything is sent.
         if let Err(refusal) = step(&self.deployments(topic).await?, self.now()) {
             return Ok(PushedRevision { change: Change::Refused(refusal), components: Vec::new() });
@@ -127,12 +111,41 @@ impl Client {
         for component in components {
             sent.push(put_component(store, &component.component, &component.about, options.sending).await?);
         }
-        if self.now().saturating_sub(begun) > upload::life() / 2 {
-            let reason = "sending the components took too long; push again: what is there is not sent twice";
-            let operation = format!("push a revision of topic {topic}");
-            return Err(Error::new(ErrorKind::Unavailable, "protocol", operation, reason));
-        }
+        self.in_time(topic, begun)?;
         Ok(PushedRevision { change: self.change(topic, step).await?, components: sent })
+    }
+
+    /// Adds a revision of components that are in the store already. `Err` inside: the component of this digest is not.
+    ///
+    /// # Errors
+    /// As `push`.
+    pub async fn deploy(
+        &self,
+        topic: &Topic,
+        components: &[DeployedComponent],
+        options: &PushOptions,
+    ) -> Result<std::result::Result<Change, Digest>> {
+        let step = step(components.to_vec(), options);
+        if let Err(refusal) = step(&self.deployments(topic).await?, self.now()) {
+            return Ok(Ok(Change::Refused(refusal)));
+        }
+        let begun = self.now();
+        for component in components {
+            if renew_component(self.backend().store(), &component.digest).await?.is_none() {
+                return Ok(Err(component.digest));
+            }
+        }
+        self.in_time(topic, begun)?;
+        self.change(topic, step).await.map(Ok)
+    }
+
+    /// Fails if so much time has passed that components that were put since then may have been removed.
+    fn in_time(&self, topic: &Topic, begun: Millis) -> Result<()> {
+        if self.now().saturating_sub(begun) <= upload::life() / 2 {
+            return Ok(());
+        }
+        let reason = "sending the components took too long; push again: what is there is not sent twice";
+        Err(Error::new(ErrorKind::Unavailable, "protocol", format!("push a revision of topic {topic}"), reason))
     }
 
     /// Adds a revision with the components of an earlier one: of `to`, or (`None`) of the one before the newest. It takes all jobs
@@ -205,6 +218,27 @@ impl Client {
             return Ok(Vec::new());
         }
         Ok(removable(record, &live.jobs, now))
+    }
+}
+
+/// The change that adds a revision of these components.
+fn step(
+    components: Vec<DeployedComponent>,
+    options: &PushOptions,
+) -> impl Fn(&DeploymentsRecord, Millis) -> std::result::Result<Changed, Refusal> + Send + Sync {
+    let PushOptions { percent, keep, follow_newest, .. } = *options;
+    let new = NewRevision { components, percent, note: options.note.clone(), by: options.by.clone() };
+    let settings = move |mut record: DeploymentsRecord| {
+        record.keep = keep.unwrap_or(record.keep);
+        record.follow_newest = follow_newest.unwrap_or(record.follow_newest);
+        record
+    };
+    move |old, now| {
+        let changed = match push(old, &new, now)? {
+            Changed::To(record) => settings(*record),
+            Changed::Same => settings(old.clone()),
+        };
+        Ok(if changed == *old { Changed::Same } else { Changed::To(Box::new(changed)) })
     }
 }
 

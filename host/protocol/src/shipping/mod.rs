@@ -37,7 +37,7 @@ pub use in_force::{revision_for, share};
 pub use live::{LiveJob, LiveJobs};
 pub use manifest::{About, about as about_component};
 pub use retention::{let_go, removable};
-pub use store::{Pushed, Sending, get_component, get_manifest, put_component};
+pub use store::{Pushed, Sending, get_component, get_manifest, put_component, renew_component};
 pub use task_at::{named_component, task_at};
 
 /// The most bytes of a record of a chunk or of a manifest. An item of `DynamoDB` has at most 400 KB.

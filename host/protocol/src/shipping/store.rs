@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
+use super::LEAST_AGE;
 use super::chunks::{self, Component};
 use super::manifest::{self, About};
 use super::upload::{Upload, is_collecting};
@@ -115,6 +116,21 @@ pub async fn get_manifest(store: &dyn Store, digest: &Digest) -> Result<Option<M
     let Some(bytes) = store.get(&key).await? else { return Ok(None) };
     let manifest = ManifestRecord::decode(&bytes).map_err(|error| error.of(&key))?;
     manifest::check(digest, &manifest)?;
+    Ok(Some(manifest))
+}
+
+/// Keeps a component that nothing may name: it stays for half of [`super::LEAST_AGE`] at least. One that was sent longer ago is put
+/// once more. Returns the manifest. `None`: nobody has pushed the component, or it was removed.
+///
+/// # Errors
+/// As `get_component` and `put_component`. Safe to repeat.
+pub async fn renew_component(store: &dyn Store, digest: &Digest) -> Result<Option<ManifestRecord>> {
+    let Some(manifest) = get_manifest(store, digest).await? else { return Ok(None) };
+    let age = u128::from(store.now().saturating_sub(manifest.at));
+    if age > LEAST_AGE.as_millis() / 2 {
+        let Some(bytes) = get_component(store, digest).await? else { return Ok(None) };
+        put_component(store, &Component::cut(bytes)?, &manifest::about(&manifest)?, Sending::Absent).await?;
+    }
     Ok(Some(manifest))
 }
 

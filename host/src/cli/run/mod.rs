@@ -51,7 +51,7 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     let deployed = args.topic.clone().filter(|_| served.is_empty());
     topics.extend(deployed.clone());
     let schedules = schedules::plan(&config, args.topic.as_ref(), &topics)?;
-    let token = args.token.find()?;
+    let (token, push_token) = args.token.find()?;
     let listener = match &args.http {
         Some(address) if member.as_ref().is_none_or(Membership::has_gateway) => {
             Some((address.listen(token.is_some()).await?, token))
@@ -95,6 +95,7 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     }
     if let Some((listener, token)) = listener {
         builder = builder.gateway(listener, token).gateway_origins(args.token.http_allow_origin.clone());
+        builder = builder.gateway_push_token(push_token);
     }
     let accepted = if args.accept_code { Some(loader.deployed(&args)?) } else { None };
     let accepting = |served: ServedTopic| {
@@ -102,7 +103,7 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
             let handler = AcceptingHandler::new(served.handler.get(), backend.clone(), loader.clone());
             served.handler.replace(Arc::new(handler));
         }
-        served
+        ServedTopic { accepts_code: accepted.is_some(), ..served }
     };
     let mut follower = match deployed {
         Some(topic) => Some(Follower::new(backend.clone(), topic, loader.deployed(&args)?)),

@@ -140,6 +140,7 @@ impl Follower {
             tasks: newest.as_ref().map(|handler| handler.infos()).unwrap_or_default(),
             longest_run: newest.map_or(self.loader.limits.wall, |handler| handler.longest_run()),
             revisions: Some(self.states.clone()),
+            accepts_code: false,
         })
     }
 

@@ -23,9 +23,21 @@ const BODIES: usize = 64 << 20;
 /// block the small ones.
 const SMALL: usize = 64 << 10;
 
+/// The limits of bodies.
+#[derive(Clone, Copy, Debug)]
+pub struct Bodies {
+    /// The most bytes of a body.
+    pub most: usize,
+    /// The most bytes of all bodies that are held at once.
+    pub all: usize,
+    /// What a client is told whose body is too large.
+    pub too_large: &'static str,
+}
+
 /// The memory for bodies.
 #[derive(Clone)]
 pub struct Room {
+    bodies: Bodies,
     bytes: Arc<Semaphore>,
     pace: Pace,
 }
@@ -40,7 +52,27 @@ pub struct HeldBody {
 impl Room {
     /// Memory for bodies whose clients must keep this pace.
     pub fn new(pace: Pace) -> Self {
-        Self { bytes: Arc::new(Semaphore::new(BODIES)), pace }
+        Self::of(Bodies { most: BODY, all: BODIES, too_large: "the body is larger than 16 MiB" }, pace)
+    }
+
+    /// Memory for bodies with these limits.
+    pub fn of(bodies: Bodies, pace: Pace) -> Self {
+        Self { bodies, bytes: Arc::new(Semaphore::new(bodies.all)), pace }
+    }
+
+    /// Reads a body that is not wanted, as far as a body may reach.
+    pub async fn drain(&self, body: Body) {
+        let (mut body, mut left) = (body, self.bodies.most);
+        let (mut last_progress, mut came) = (Instant::now(), 0);
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout_at(last_progress + self.pace.within, body.frame()).await {
+            let size = frame.data_ref().map_or(0, bytes::Bytes::len);
+            let Some(rest) = left.checked_sub(size) else { return };
+            left = rest;
+            came += size;
+            if came >= self.pace.bytes {
+                (last_progress, came) = (Instant::now(), 0);
+            }
+        }
     }
 
     /// Reads a body to its end.
@@ -48,11 +80,12 @@ impl Room {
     /// # Errors
     /// A status and a text: the body is too large, there is no memory for it, it came too slowly or was cut off.
     pub async fn read(&self, body: Body) -> Result<HeldBody, (StatusCode, &'static str)> {
-        const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 16 MiB");
+        let Bodies { most, too_large, .. } = self.bodies;
+        let too_large = (StatusCode::PAYLOAD_TOO_LARGE, too_large);
         let mut body = body;
         // The announced length is known before the first byte of the body.
-        if http_body::Body::size_hint(&body).lower() > BODY as u64 {
-            return Err(TOO_LARGE);
+        if http_body::Body::size_hint(&body).lower() > most as u64 {
+            return Err(too_large);
         }
         let mut held = HeldBody { bytes: BytesMut::new(), _room: None };
         let (mut last_progress, mut came) = (Instant::now(), 0);
@@ -63,8 +96,8 @@ impl Room {
             let Some(frame) = frame else { return Ok(held) };
             let frame = frame.map_err(|_| (StatusCode::BAD_REQUEST, "the body was cut off"))?;
             let Ok(data) = frame.into_data() else { continue };
-            if held.bytes.len() + data.len() > BODY {
-                return Err(TOO_LARGE);
+            if held.bytes.len() + data.len() > most {
+                return Err(too_large);
             }
             let beyond = |length: usize| length.saturating_sub(SMALL);
             let more = beyond(held.bytes.len() + data.len()) - beyond(held.bytes.len());
@@ -95,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_bodies_share_a_budget_and_small_bodies_need_none() {
-        let room = Room { bytes: Arc::new(Semaphore::new(10)), pace: PACE };
+        let room = Room::of(Bodies { most: BODY, all: 10, too_large: "" }, PACE);
         let read = async |beyond: usize| {
             let body = Body::from(vec![b' '; SMALL + beyond]);
             room.read(body).await.map_err(|(status, _)| status)

@@ -29,15 +29,21 @@ const TARGET: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Guard {
     token: Option<Token>,
+    /// The push token stands for the other one too.
+    push_token: Option<Token>,
     loopback: bool,
     /// Pages of these origins may send requests.
     origins: Vec<Origin>,
 }
 
 impl Guard {
-    /// The checks of a gateway that listens on this address.
-    pub fn new(token: Option<Token>, address: Option<SocketAddr>, origins: Vec<Origin>) -> Self {
-        Self { token, loopback: address.is_some_and(is_loopback), origins }
+    /// The checks of a gateway that listens on this address. The tokens: the ordinary one, and the one for pushes.
+    pub fn new(
+        (token, push_token): (Option<Token>, Option<Token>),
+        address: Option<SocketAddr>,
+        origins: Vec<Origin>,
+    ) -> Self {
+        Self { token, push_token, loopback: address.is_some_and(is_loopback), origins }
     }
 
     fn allows_origin(&self, headers: &HeaderMap) -> bool {
@@ -64,7 +70,9 @@ impl Guard {
             return Some(reply::refused(StatusCode::FORBIDDEN, "requests of web pages of other sites are refused"));
         }
         match &self.token {
-            Some(token) if !token.is_in(headers) => {
+            Some(token)
+                if !token.is_in(headers) && !self.push_token.as_ref().is_some_and(|push| push.is_in(headers)) =>
+            {
                 let mut response =
                     reply::refused(StatusCode::UNAUTHORIZED, "the header `authorization: Bearer TOKEN` is needed");
                 let challenge = HeaderValue::from_static("Bearer realm=\"brrr-host\"");
@@ -93,11 +101,7 @@ async fn as_problem(refusal: Response) -> Response {
     let text = serde_json::from_slice::<serde_json::Value>(&bytes)
         .ok()
         .and_then(|it| Some(it["message"].as_str()?.to_owned()));
-    let mut problem = Problem::new(ProblemKind::of_status(parts.status), text.unwrap_or_default()).into_response();
-    if let Some(challenge) = parts.headers.get(header::WWW_AUTHENTICATE) {
-        problem.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.clone());
-    }
-    problem
+    Problem::new(ProblemKind::of_status(parts.status), text.unwrap_or_default()).into_response()
 }
 
 /// The host that a request is for, with its port. `None`: an old client does not name the host.
@@ -152,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_page_whose_host_name_leads_to_this_machine_is_refused() {
-        let guard = Guard::new(None, "127.0.0.1:80".parse().ok(), Vec::new());
+        let guard = Guard::new((None, None), "127.0.0.1:80".parse().ok(), Vec::new());
         for host in ["localhost", "LOCALHOST:8080", "app.localhost", "127.0.0.1:1", "127.9.9.9", "[::1]:8080"] {
             assert_eq!(status(&guard, &of("GET", &[("host", host)])), 200, "{host}");
         }
@@ -166,14 +170,17 @@ mod tests {
         }
         // The gateway is open to other machines, and it can't know the names under which they reach it.
         assert_eq!(
-            status(&Guard::new(None, "0.0.0.0:80".parse().ok(), Vec::new()), &of("GET", &[("host", "a.example")])),
+            status(
+                &Guard::new((None, None), "0.0.0.0:80".parse().ok(), Vec::new()),
+                &of("GET", &[("host", "a.example")])
+            ),
             200
         );
     }
 
     #[test]
     fn a_page_of_another_site_starts_no_job() {
-        let guard = Guard::new(None, "127.0.0.1:80".parse().ok(), Vec::new());
+        let guard = Guard::new((None, None), "127.0.0.1:80".parse().ok(), Vec::new());
         let post = |origin| of("POST", &[("host", "localhost:80"), ("origin", origin)]);
         assert_eq!(status(&guard, &post("http://localhost:80")), 200);
         for origin in ["null", "", "http://localhost:81", "https://evil.example", "http://localhost:80.evil.example"] {

@@ -23,6 +23,7 @@ mod serve;
 mod tail;
 mod tasks;
 mod token;
+mod uploads;
 mod v1;
 mod watcher;
 
@@ -39,9 +40,12 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use brrr_protocol::Result;
 use brrr_protocol::client::{Client, Known};
+use brrr_protocol::digest::Digest;
 use brrr_protocol::model::{CallHash, JobId, Topic, check_name};
 use brrr_protocol::ports::{Backend, Key};
+use brrr_protocol::shipping::{renew_component, task_at};
 use brrr_protocol::starting::{StartRequest, Started};
+use brrr_protocol::workers::accepts_code;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +61,8 @@ use results::Results;
 use serve::Bounds;
 use tail::EventTail;
 use tasks::{AnnouncedTasks, FRESH, TopicTasks};
-pub use token::{TOKEN_ENV, Token, TokenError};
+pub use token::{PUSH_TOKEN_ENV, TOKEN_ENV, Token, TokenError};
+use uploads::Uploads;
 use v1::problem::{Problem, ProblemKind};
 use watcher::Watcher;
 
@@ -82,6 +87,9 @@ struct GatewayState {
     backend: Arc<dyn Backend>,
     topics: Vec<Topic>,
     token: Option<Token>,
+    /// Clients with this token may push code. `None`: nobody may.
+    push_token: Option<Token>,
+    uploads: Uploads,
     bodies: Room,
     large: Semaphore,
     results: Results,
@@ -105,6 +113,8 @@ impl Gateway {
             backend,
             topics,
             token,
+            push_token: None,
+            uploads: Uploads::new(serve::PACE),
             bodies: Room::new(serve::PACE),
             large: Semaphore::new(1),
             results: Results::default(),
@@ -126,9 +136,22 @@ impl Gateway {
         gateway
     }
 
+    /// Lets clients with this token upload components and push revisions. They may do all that other clients may. Without such a
+    /// token nobody may push.
+    #[must_use]
+    pub fn taking_code(self, push_token: Option<Token>) -> Self {
+        let mut gateway = self;
+        // Nothing else has the state before the gateway serves.
+        if let Some(state) = Arc::get_mut(&mut gateway.shared) {
+            state.push_token = push_token;
+        }
+        gateway
+    }
+
     /// Serves until it is asked to stop.
     pub async fn serve(self, listener: TcpListener, shutdown: &Shutdown) {
-        let guard = Guard::new(self.shared.token.clone(), listener.local_addr().ok(), self.shared.origins.clone());
+        let tokens = (self.shared.token.clone(), self.shared.push_token.clone());
+        let guard = Guard::new(tokens, listener.local_addr().ok(), self.shared.origins.clone());
         let (stopped, closing) = (shutdown.clone(), self.shared.closing.clone());
         tokio::spawn(async move {
             stopped.wait().await;
@@ -337,6 +360,37 @@ impl Gateway {
         let topics = self.shared.topics.iter().map(Topic::as_str).collect::<Vec<_>>().join(", ");
         let text = format!("this gateway serves {topics}, not {topic}");
         Err(Problem::new(ProblemKind::NoSuchTopic, text))
+    }
+
+    /// The topic of a new call of a task in this component, and what the component says of the task. Without a topic: the first topic
+    /// whose workers accept code, or else the first topic without workers.
+    async fn topic_for_code(
+        &self,
+        topic: Option<Topic>,
+        (task, digest): (&str, &Digest),
+    ) -> std::result::Result<(Topic, Arc<TopicTasks>), Problem> {
+        let (store, now) = (self.shared.backend.store(), self.shared.client.now());
+        let topics = match topic {
+            Some(topic) => vec![self.served(&topic)?],
+            None => self.shared.topics.clone(),
+        };
+        // The component must stay until the job names it.
+        let manifest = renew_component(store, digest).await?.ok_or_else(|| v1::components::absent(digest))?;
+        let about = v1::components::check_task(&manifest, task)?;
+        let info = about.tasks.get(task).map(|about| about.info.clone()).unwrap_or_default();
+        let tasks = Arc::new(TopicTasks::of_one(task_at(task, digest), info));
+        let mut silent = None;
+        for topic in &topics {
+            match accepts_code(store, topic, now).await? {
+                Some(true) => return Ok((topic.clone(), tasks)),
+                Some(false) => {}
+                // A worker may start later.
+                None => silent = silent.or(Some(topic.clone())),
+            }
+        }
+        let topics = topics.iter().map(Topic::as_str).collect::<Vec<_>>().join(", ");
+        let text = format!("no worker of topic {topics} accepts code; start one with `brrr-host run --accept-code`");
+        silent.map(|topic| (topic, tasks)).ok_or_else(|| Problem::new(ProblemKind::CodeNotAccepted, text))
     }
 
     /// The topic of a new call, and what is announced of its tasks. Without a topic: the first topic whose workers handle the

@@ -8,7 +8,7 @@ use brrr_protocol::Result;
 use brrr_protocol::model::Topic;
 use brrr_protocol::options::Scope;
 use brrr_protocol::ports::{Backend, Key};
-use brrr_protocol::records::{TaskInfo, decode_task_infos, decode_tasks};
+use brrr_protocol::records::{TaskInfo, TaskInfos, decode_task_infos, decode_tasks, encode_task_infos, encode_tasks};
 use bytes::Bytes;
 use jsonschema::Validator;
 use serde_json::Value;
@@ -81,6 +81,13 @@ impl TopicTasks {
         Self { names, infos, validators }
     }
 
+    /// One task with what is known of it.
+    pub fn of_one(name: String, info: TaskInfo) -> Self {
+        let names = BTreeSet::from([name.clone()]);
+        let infos = TaskInfos::from([(name, info)]);
+        Self::of(&[Some(encode_tasks(&names)), Some(encode_task_infos(&infos))])
+    }
+
     /// Who shares the outcomes of the task's calls. `None`: its workers have not said it.
     pub fn scope_of(&self, task: &str) -> Option<Scope> {
         Scope::parse(self.infos.get(task)?.scope.as_deref()?).ok()
@@ -101,7 +108,6 @@ impl TopicTasks {
 
 #[cfg(test)]
 mod tests {
-    use brrr_protocol::records::{TaskInfos, encode_task_infos, encode_tasks};
     use serde_json::json;
 
     use super::*;

@@ -15,6 +15,9 @@ use subtle::ConstantTimeEq as _;
 /// arguments of a process.
 pub const TOKEN_ENV: &str = "BRRR_HTTP_TOKEN";
 
+/// The variable that may contain the token of clients that push code.
+pub const PUSH_TOKEN_ENV: &str = "BRRR_PUSH_TOKEN";
+
 /// The minimum length of a token in bytes. A shorter token could be guessed by trying.
 const SHORTEST: usize = 16;
 
@@ -30,9 +33,12 @@ pub struct Token([u8; 32]);
 /// A token that can't be used. The message does not contain the token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Both a file and the environment variable [`TOKEN_ENV`] give a token.
-    #[error("both --http-token-file and {TOKEN_ENV} give a token; use one of them")]
-    Twice,
+    /// Both a file and the environment variable give a token.
+    #[error("both {flag} and {variable} give a token; use one of them")]
+    Twice { flag: &'static str, variable: &'static str },
+    /// Every client could push code.
+    #[error("the push token is the token of all clients; make another one with `openssl rand -hex 32`")]
+    Shared,
     /// The file of the token can't be read.
     #[error("can't read the token from {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
@@ -42,20 +48,36 @@ pub enum TokenError {
 }
 
 impl Token {
-    /// The token in this file, or else the token of the environment. `None`: no token is required.
+    /// The token in this file, or else the token of the environment ([`TOKEN_ENV`]). `None`: no token is required.
     ///
     /// # Errors
     /// When it can't be read, can't be sent in a header, or can be guessed.
     pub fn find(file: Option<&Path>) -> Result<Option<Self>, TokenError> {
-        let of_env = match env::var(TOKEN_ENV) {
+        Self::of_file_or(file, "--http-token-file", TOKEN_ENV)
+    }
+
+    /// The token of clients that push code: in this file, or else in the environment ([`PUSH_TOKEN_ENV`]). `None`: nobody may push.
+    ///
+    /// # Errors
+    /// As `find`, and when it is the token of all clients.
+    pub fn find_push(file: Option<&Path>, ordinary: Option<&Self>) -> Result<Option<Self>, TokenError> {
+        let found = Self::of_file_or(file, "--push-token-file", PUSH_TOKEN_ENV)?;
+        match (&found, ordinary) {
+            (Some(token), Some(ordinary)) if bool::from(token.0.ct_eq(&ordinary.0)) => Err(TokenError::Shared),
+            _ => Ok(found),
+        }
+    }
+
+    fn of_file_or(file: Option<&Path>, flag: &'static str, variable: &'static str) -> Result<Option<Self>, TokenError> {
+        let of_env = match env::var(variable) {
             Ok(text) => Some(text),
             Err(VarError::NotPresent) => None,
-            Err(VarError::NotUnicode(_)) => return Err(unfit(TOKEN_ENV, "is not text")),
+            Err(VarError::NotUnicode(_)) => return Err(unfit(variable, "is not text")),
         };
         match (file, of_env) {
-            (Some(_), Some(_)) => Err(TokenError::Twice),
+            (Some(_), Some(_)) => Err(TokenError::Twice { flag, variable }),
             (Some(path), None) => Self::read(path).map(Some),
-            (None, Some(text)) => Self::of(TOKEN_ENV, &text).map(Some),
+            (None, Some(text)) => Self::of(variable, &text).map(Some),
             (None, None) => Ok(None),
         }
     }

@@ -36,6 +36,13 @@ impl Identity {
         };
         Self { id: id.into(), info }
     }
+
+    /// The same worker, on a topic on which it also runs components that calls bring along, or does not.
+    #[must_use]
+    pub fn accepting_code(mut self, accepts_code: bool) -> Self {
+        self.info.accepts_code = accepts_code;
+        self
+    }
 }
 
 #[cfg(unix)]

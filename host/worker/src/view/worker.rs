@@ -31,6 +31,10 @@ pub struct WorkerView {
     pub running: u32,
     /// It was asked to stop, and takes no new messages.
     pub stopping: bool,
+    /// It serves the revisions that are pushed to the topic.
+    pub follows: bool,
+    /// It also runs components that calls bring along.
+    pub accepts_code: bool,
 }
 
 impl WorkerView {
@@ -48,6 +52,8 @@ impl WorkerView {
             slots: info.slots,
             running: info.running,
             stopping: info.stopping,
+            follows: info.follows,
+            accepts_code: info.accepts_code,
         }
     }
 }

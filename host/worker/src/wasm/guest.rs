@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::model::{CallHash, JobId, OWN_TASKS, check_name, hex};
 use brrr_protocol::options::Options;
-use brrr_protocol::records::TaskInfo;
+use brrr_protocol::records::{TaskAbout, TaskInfo};
 use brrr_protocol::replay::Printed;
+use brrr_protocol::shipping::About;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Store, Trap};
@@ -191,6 +192,17 @@ impl Guest {
             template,
             access: Arc::default(),
         })
+    }
+
+    /// What is said of the component where it is kept in a store.
+    #[must_use]
+    pub fn about(&self) -> About {
+        let task = |task: &Task| {
+            let options = task.options.pairs().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+            (task.name.clone(), TaskAbout { info: task.info(), options })
+        };
+        let sdk = format!("{} {}", self.sdk, self.sdk_version).trim().to_owned();
+        About { tasks: self.tasks.iter().map(task).collect(), sdk }
     }
 
     /// Gives the guest these permissions from now on. Before this call it has none.

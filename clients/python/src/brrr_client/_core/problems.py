@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 CLASSES: dict[int, type[ApiError]] = {
     401: UnauthorizedError,
+    403: UnauthorizedError,
     404: NotFoundError,
     408: UnavailableError,
     409: ConflictError,

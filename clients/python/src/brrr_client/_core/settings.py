@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from os import PathLike
 
 import httpx
 
@@ -29,9 +30,13 @@ class Settings:
     token: str | None = field(repr=False)
     timeout: float
     retries: int
+    binary: str | None = None
+    """The program that builds components. None: it is looked for."""
 
     @classmethod
-    def of(cls, url: str | None, token: str | None, timeout: float, retries: int) -> Settings:
+    def of(
+        cls, url: str | None, token: str | None, timeout: float, retries: int, binary: str | PathLike[str] | None = None
+    ) -> Settings:
         """Takes missing values from BRRR_URL and BRRR_HTTP_TOKEN. Raises ValueError if a value can't be used."""
         url = url or os.environ.get("BRRR_URL")
         if not url:
@@ -43,7 +48,7 @@ class Settings:
         if token and not visible(token):
             # The message does not contain the token, because programs log their errors.
             raise ValueError("the token can't be sent; it may have only visible ASCII characters")
-        return cls(parsed, token or None, timeout, max(retries, 0))
+        return cls(parsed, token or None, timeout, max(retries, 0), None if binary is None else os.fspath(binary))
 
     def address(self, request: Request) -> httpx.URL:
         """The whole URL of a request."""

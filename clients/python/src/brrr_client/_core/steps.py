@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -44,6 +44,20 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Work:
+    """Runs a function that blocks. The outcome is a `Done`. What the function raises ends the operation."""
+
+    run: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a function returned."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
 class Give(Generic[T_co]):
     """Gives an item to the caller of the client. The outcome is None."""
 
@@ -68,9 +82,9 @@ class Broken:
     """May the gateway have received the request?"""
 
 
-Reply = Answer | Broken | bytes | None
-Operation = Generator[Request | Pause, Reply, T]
-Listing = Generator[Request | Pause | Open | Read | Give[T], Reply, None]
+Reply = Answer | Broken | Done | bytes | None
+Operation = Generator[Request | Pause | Work, Reply, T]
+Listing = Generator[Request | Pause | Work | Open | Read | Give[T], Reply, None]
 
 
 def send(request: Request) -> Operation[Answer | Broken]:
@@ -78,6 +92,14 @@ def send(request: Request) -> Operation[Answer | Broken]:
     reply = yield request
     assert isinstance(reply, (Answer, Broken))
     return reply
+
+
+def work(run: Callable[[], T]) -> Operation[T]:
+    """Runs a function that blocks."""
+    reply = yield Work(run)
+    assert isinstance(reply, Done)
+    value: T = reply.value
+    return value
 
 
 def pause(seconds: float) -> Operation[None]:

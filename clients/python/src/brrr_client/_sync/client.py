@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 import httpx
 
-from brrr_client._core import events, jobs, topics
+from brrr_client._core import code, events, jobs, topics
 from brrr_client._core.jobs import HasId, id_of
 from brrr_client._core.settings import RETRIES, TIMEOUT, Settings
 from brrr_client._sync.handles import DeadLetter, Job, Promise, Schedule
 from brrr_client._sync.shell import Shell
-from brrr_client.documents import DeadLetterInfo, Event, JobInfo, JobState, ScheduleInfo, TopicDetails, TopicInfo
+from brrr_client.documents import (
+    ComponentInfo,
+    DeadLetterInfo,
+    Event,
+    JobInfo,
+    JobState,
+    PushedRevision,
+    RevisionInfo,
+    ScheduleInfo,
+    TopicDetails,
+    TopicInfo,
+)
 from brrr_client.options import Input, StartOptions
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Client:
@@ -32,6 +48,7 @@ class Client:
         timeout: float = TIMEOUT,
         retries: int = RETRIES,
         http: httpx.Client | None = None,
+        brrr_host: str | PathLike[str] | None = None,
     ) -> None:
         """Makes no request yet.
 
@@ -41,10 +58,11 @@ class Client:
         timeout: the most seconds that an answer may take. The time for which a method waits for a job is not counted.
         retries: how often the client repeats a request when the network or the gateway fails.
         http: an httpx client to use, for example with a proxy or with certificates. The caller closes it.
+        brrr_host: the program that builds components for `call`. None: the environment variable BRRR_HOST, or the PATH.
 
         Raises ValueError if the URL or the token can't be used.
         """
-        self._shell = Shell(Settings.of(url, token, timeout, retries), http)
+        self._shell = Shell(Settings.of(url, token, timeout, retries, brrr_host), http)
 
     def close(self) -> None:
         """Closes the connections. A client of httpx that the caller gave stays open."""
@@ -139,3 +157,109 @@ class Client:
     def dead_letter(self, topic: str, id: str) -> DeadLetter:
         """A handle for the dead letter with this id."""
         return DeadLetter(self._shell, topic, id)
+
+    @overload
+    def call(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Calls a function on a worker that accepts code, and returns its result.
+
+        The first call builds a component of the module that the function is in, of the user's modules that it imports, and of the
+        installed packages that these import, by `brrr-host build`, and uploads it. For that the client needs the push token. A
+        later call with the same code ships nothing. Two calls with the same code and arguments share their result.
+
+        Raises ShipError if the function can't be shipped, JobFailedError if it raises an error.
+        """
+        return self._shell.run(code.call, function, args, kwargs, None, None, {})
+
+    @overload
+    def call_with(
+        self,
+        function: Callable[..., Coroutine[Any, Any, R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        /,
+        *,
+        topic: str | None = None,
+        wait: float | None = None,
+        **options: Unpack[StartOptions],
+    ) -> R: ...
+    @overload
+    def call_with(
+        self,
+        function: Callable[..., R],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        /,
+        *,
+        topic: str | None = None,
+        wait: float | None = None,
+        **options: Unpack[StartOptions],
+    ) -> R: ...
+    def call_with(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        /,
+        *,
+        topic: str | None = None,
+        wait: float | None = None,
+        **options: Unpack[StartOptions],
+    ) -> Any:
+        """Calls a function as `call` does, with the options of a job, for example `scope="job"` or `timeout`.
+
+        topic: the topic of the worker. None: a topic of the gateway whose workers accept code.
+        wait: the longest time to wait for the result, in seconds. None: no limit.
+        """
+        return self._shell.run(code.call, function, tuple(args), kwargs or {}, topic, wait, options)
+
+    def component(self, digest: str) -> ComponentInfo:
+        """A component in the store: `sha256:…`. Raises NotFoundError if it is not there."""
+        return self._shell.run(code.component, digest)
+
+    def upload(self, component: bytes) -> ComponentInfo:
+        """Uploads a component. It takes no jobs by that: `push` makes it a revision. The client needs the push token."""
+        return self._shell.run(code.upload, component)
+
+    def push(
+        self,
+        topic: str,
+        components: Mapping[str, str] | Sequence[str],
+        *,
+        percent: int | None = None,
+        note: str | None = None,
+        by: str | None = None,
+        keep: int | None = None,
+        follow: Literal["pinned", "newest"] | None = None,
+        wait: float | None = None,
+    ) -> PushedRevision:
+        """Pushes a revision of a topic's code. It takes jobs once every worker has loaded it. The client needs the push token.
+
+        components: the digests of components that were uploaded, or these with names for people.
+        percent: the part of new jobs that it takes. None: all.
+        keep: how many of the newest revisions stay. follow: which revision runs a job. None: as before.
+        wait: how many seconds the gateway waits for the workers, 60 at most. If they need longer, the revision takes no jobs yet; the
+        same push again goes on.
+
+        Raises ConflictError if a worker can't load it, NotFoundError if a component is not in the store.
+        """
+        members = {"percent": percent, "note": note, "by": by, "keep": keep, "follow": follow}
+        return self._shell.run(code.push, topic, components, wait, members)
+
+    def deployments(self, topic: str) -> list[RevisionInfo]:
+        """The revisions of a topic's code, newest first."""
+        return self._shell.run(code.deployments, topic)
+
+    def ramp(self, topic: str, revision: int, percent: int) -> RevisionInfo:
+        """Changes the part of new jobs that a revision takes. The client needs the push token."""
+        return self._shell.run(code.ramp, topic, revision, percent)
+
+    def rollback(self, topic: str, revision: int, *, note: str = "") -> RevisionInfo:
+        """Lets the code of this revision take all new jobs, as a new revision, which is returned. The client needs the push token."""
+        return self._shell.run(code.rollback, topic, revision, note)
+
+    def remove_revision(self, topic: str, revision: int) -> None:
+        """Removes a revision. Its jobs go on with the next newer one. The client needs the push token."""
+        self._shell.run(code.remove_revision, topic, revision)

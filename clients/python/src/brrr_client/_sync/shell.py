@@ -10,7 +10,7 @@ import httpx
 
 from brrr_client._core.network import ERRORS, broken
 from brrr_client._core.settings import LIMITS, Settings
-from brrr_client._core.steps import Answer, Broken, Give, Listing, Open, Operation, Pause, Read, Reply, Request
+from brrr_client._core.steps import Answer, Broken, Done, Give, Listing, Open, Operation, Pause, Read, Reply, Request, Work
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,10 +66,12 @@ class Shell:
         finally:
             stream.close()
 
-    def _do(self, step: Request | Pause) -> Reply:
+    def _do(self, step: Request | Pause | Work) -> Reply:
         if isinstance(step, Pause):
             time.sleep(step.seconds)
             return None
+        if isinstance(step, Work):
+            return Done(step.run())
         try:
             response = self._http.send(self._build(step))
         except ERRORS as error:

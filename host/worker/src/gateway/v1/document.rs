@@ -16,7 +16,8 @@ use crate::gateway::Gateway;
     info(
         title = "brrr-host",
         description = "Starts and follows durable jobs. Times are RFC 3339 in UTC. Durations are texts such as `5s` or `1h 30m`. Errors are \
-                       problem documents (RFC 9457) whose types are stable.",
+                       problem documents (RFC 9457) whose types are stable. Who uploads components or changes deployments needs the \
+                       push token, which is good for all other requests too.",
     ),
     modifiers(&Token),
 )]
@@ -27,7 +28,9 @@ struct Token;
 impl Modify for Token {
     fn modify(&self, document: &mut Document) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme("token", scheme);
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", scheme.clone());
+        components.add_security_scheme("push_token", scheme);
         // A gateway without a token needs none.
         document.security =
             Some(vec![SecurityRequirement::default(), SecurityRequirement::new::<_, [&str; 0], &str>("token", [])]);

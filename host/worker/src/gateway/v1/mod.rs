@@ -1,15 +1,19 @@
 //! `/v1`: start and follow jobs, answer promises, look at topics and dead letters. The OpenAPI document is made from this code.
 //!
 //! - `start`: starts jobs; `jobs`: reads, lists, cancels and retries them; `promises`: answers them
+//! - `components`: uploads code; `deployments`: pushes it, and changes which revision takes jobs; `push_token`: who may do so
 //! - `events`: server-sent events; `topics`: topics and dead letters; `schedules`: schedules of topics
 //! - `problem`: errors; `request`: bodies and headers; `etag`: answers that a client has already
 
+pub mod components;
+mod deployments;
 mod document;
 mod etag;
 mod events;
 mod jobs;
 pub mod problem;
 mod promises;
+mod push_token;
 mod request;
 mod schedules;
 mod start;
@@ -48,10 +52,15 @@ pub fn router() -> Router<Gateway> {
         .routes(routes!(events::all))
         .routes(routes!(topics::list))
         .routes(routes!(topics::read))
-        .routes(routes!(topics::deployments))
         .routes(routes!(topics::dead_letters))
         .routes(routes!(topics::send_again))
         .routes(routes!(topics::drop_dead_letter))
+        .routes(routes!(components::upload))
+        .routes(routes!(components::read))
+        .routes(routes!(deployments::list, deployments::push))
+        .routes(routes!(deployments::remove))
+        .routes(routes!(deployments::ramp))
+        .routes(routes!(deployments::rollback))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::read, schedules::put, schedules::remove))
         .routes(routes!(schedules::pause))

@@ -21,6 +21,13 @@ pub enum ProblemKind {
     NoSuchTopic,
     NoSuchDeadLetter,
     NoSuchSchedule,
+    NoSuchComponent,
+    NoSuchRevision,
+    PushNotAllowed,
+    CannotLoad,
+    CodeNotAccepted,
+    NotAComponent,
+    RevisionRefused,
     MethodNotAllowed,
     TooSlow,
     KeyReused,
@@ -54,6 +61,17 @@ impl ProblemKind {
             Self::NoSuchTopic => ("no-such-topic", StatusCode::NOT_FOUND, "This gateway does not serve the topic"),
             Self::NoSuchDeadLetter => ("no-such-dead-letter", StatusCode::NOT_FOUND, "There is no such dead letter"),
             Self::NoSuchSchedule => ("no-such-schedule", StatusCode::NOT_FOUND, "There is no such schedule"),
+            Self::NoSuchComponent => ("no-such-component", StatusCode::NOT_FOUND, "The component is not in the store"),
+            Self::NoSuchRevision => ("no-such-revision", StatusCode::NOT_FOUND, "There is no such revision"),
+            Self::PushNotAllowed => ("push-not-allowed", StatusCode::FORBIDDEN, "The request may not push code"),
+            Self::CannotLoad => ("cannot-load", StatusCode::CONFLICT, "A worker can't load the revision"),
+            Self::CodeNotAccepted => {
+                ("code-not-accepted", StatusCode::CONFLICT, "No worker runs code that calls bring along")
+            }
+            Self::NotAComponent => {
+                ("not-a-component", StatusCode::UNPROCESSABLE_ENTITY, "The body is no component that can be run")
+            }
+            Self::RevisionRefused => ("revision-refused", StatusCode::CONFLICT, "The revisions can't be changed so"),
             Self::MethodNotAllowed => {
                 ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The path has no such method")
             }
@@ -70,7 +88,7 @@ impl ProblemKind {
             Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::UriTooLong => ("uri-too-long", StatusCode::URI_TOO_LONG, "The URL is too long"),
             Self::UnsupportedMediaType => {
-                ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON")
+                ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body has another media type")
             }
             Self::Misdirected => ("misdirected", StatusCode::MISDIRECTED_REQUEST, "The request is for another host"),
             Self::InvalidInput => {
@@ -185,6 +203,10 @@ impl IntoResponse for Problem {
         // A problem has only texts, numbers and JSON, so this never fails.
         let body = serde_json::to_string(&self).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"brrr-host\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -41,7 +41,14 @@ impl FromRequest<Gateway> for NoBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, Problem> {
-        bytes(gateway, request.into_body()).await.map(|_| Self)
+        Self::read(gateway, request.into_body()).await
+    }
+}
+
+impl NoBody {
+    /// Reads a body that is not needed.
+    pub async fn read(gateway: &Gateway, body: Body) -> Result<Self, Problem> {
+        bytes(gateway, body).await.map(|_| Self)
     }
 }
 
@@ -53,18 +60,23 @@ pub async fn json<T: DeserializeOwned + Send + 'static>(
 ) -> Result<T, Problem> {
     // The body is read in any case. Otherwise the connection could not be used for the next request.
     let held = read(gateway, body).await?;
-    if let Some(media) = headers.get(header::CONTENT_TYPE) {
-        let media =
-            media.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if media != "application/json" && !media.ends_with("+json") {
-            let text = format!("the body is {media:?}; send application/json");
-            return Err(Problem::new(ProblemKind::UnsupportedMediaType, text));
-        }
+    if let Some(media) = media_type(headers)
+        && media != "application/json"
+        && !media.ends_with("+json")
+    {
+        let text = format!("the body is {media:?}; send application/json");
+        return Err(Problem::new(ProblemKind::UnsupportedMediaType, text));
     }
     let size = held.bytes.len();
     // The body keeps its share of the memory until it is parsed.
     let parse = move || serde_json::from_slice::<T>(&held.bytes).map_err(|error| bad(format!("the body: {error}")));
     off_loop(gateway, size, parse).await
+}
+
+/// The media type of a body, without parameters. `None`: the client does not say it.
+pub fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
+    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 /// Runs work on a request of this size: small ones at once, large ones on a thread of their own, one at a time.

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use brrr_protocol::model::{CallHash, Millis, Topic, check_name, check_topic};
 use brrr_protocol::options::{Backoff, LONGEST, Options, Scope};
+use brrr_protocol::shipping::named_component;
 use brrr_protocol::starting::{StartRequest, StartTime, Started};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -32,7 +33,7 @@ pub struct StartBody {
     /// The topic. Not given: the topic of the gateway whose workers handle the task.
     #[schema(pattern = "^[A-Za-z0-9_-]{1,75}$")]
     topic: Option<String>,
-    /// The task of the job's call.
+    /// The task of the job's call. `TASK@sha256:…`: the task in the component of this digest, which was uploaded.
     #[schema(pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")]
     task: String,
     /// The named arguments of the task. Not given: none.
@@ -99,8 +100,8 @@ pub struct JobOptionsBody {
         (status = 201, description = "The job was started", body = JobView),
         (status = 200, description = "The key has started this job before", body = JobView),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-task`, `no-such-topic`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`key-reused`, `hash-conflict`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`no-such-task`, `no-such-topic`, `no-such-component`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`key-reused`, `hash-conflict`, `code-not-accepted`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`too-large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid-input`", body = Problem, content_type = "application/problem+json"),
@@ -134,7 +135,11 @@ async fn request(gateway: &Gateway, body: StartBody) -> Result<StartRequest, Pro
         (None, Some(at)) => StartTime::At(moment("at", &at)?),
         (None, None) => StartTime::Now,
     };
-    let (topic, announced) = gateway.topic_for(topic.map(checked_topic).transpose()?, &task).await?;
+    let topic = topic.map(checked_topic).transpose()?;
+    let (topic, announced) = match named_component(&task) {
+        Some((inside, digest)) => gateway.topic_for_code(topic, (inside, &digest)).await?,
+        None => gateway.topic_for(topic, &task).await?,
+    };
     let (payload, hash) = payload(gateway, &task, announced.clone(), input, payload_base64).await?;
     let scope = announced.scope_of(&task);
     let timeout = options.timeout.as_deref().map(|text| duration("timeout", text)).transpose()?;

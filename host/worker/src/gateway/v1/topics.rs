@@ -17,7 +17,6 @@ use super::request::{NoBody, bad};
 use crate::dead_letters::{DeadLetterDocument, DeadLetterWithCall, Sent};
 use crate::gateway::Gateway;
 use crate::gateway::tasks::FRESH;
-use crate::view::deployment::RevisionView;
 use crate::view::worker::WorkerView;
 
 /// The most dead letters that are listed, and the number if none is given.
@@ -116,33 +115,6 @@ pub async fn read(State(gateway): State<Gateway>, Path(topic): Path<String>) -> 
     let workers = running(shared.backend.store(), &topic, now).await?;
     let workers = workers.iter().map(|(id, info)| WorkerView::new(id, info, now)).collect();
     Ok(Json(TopicDocument { topic: topic.to_string(), depth, tasks, workers }))
-}
-
-/// The revisions of a topic's code.
-#[derive(Serialize, ToSchema)]
-pub struct RevisionList {
-    /// The revisions, newest first. None: the workers of the topic have code of their own.
-    revisions: Vec<RevisionView>,
-}
-
-/// The revisions of a topic's code, and which workers have loaded them.
-#[utoipa::path(
-    get, path = "/v1/topics/{topic}/deployments", tag = "topics", operation_id = "listDeployments",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$")),
-    responses(
-        (status = 200, description = "The revisions", body = RevisionList),
-        (status = 404, description = "`no-such-topic`", body = Problem, content_type = "application/problem+json"),
-    ),
-)]
-pub async fn deployments(
-    State(gateway): State<Gateway>,
-    Path(topic): Path<String>,
-) -> Result<Json<RevisionList>, Problem> {
-    let (shared, topic) = (&gateway.shared, served(&gateway, topic)?);
-    let record = shared.client.deployments(&topic).await?;
-    let workers = running(shared.backend.store(), &topic, shared.client.now()).await?;
-    let revisions = record.revisions.iter().rev().map(|revision| RevisionView::new(&topic, revision, &workers));
-    Ok(Json(RevisionList { revisions: revisions.collect() }))
 }
 
 /// A topic of this gateway.
