@@ -13,7 +13,7 @@
 //! | 21 | backend: it can't be reached, is busy or full; the same command may succeed later |
 //! | 22 | backend: a table, a queue or a SQLite file is not there yet (`brrr-host setup`) |
 //! | 30 | the call failed |
-//! | 31 | the call failed because no worker handled its task within the grace |
+//! | 31 | the call failed because no worker handled its task within the grace, or no worker accepts code (`call --with`) |
 //! | 32 | the call or its job timed out |
 //! | 33 | the job was cancelled |
 //! | 40 | not there: no outcome yet, or nobody asked for it; no such job, dead letter, schedule or call |

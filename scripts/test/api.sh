@@ -15,6 +15,7 @@ install_pinned "$VENV" "$REQUIREMENTS"
 FOLDER=$(mktemp -d)
 cd "$FOLDER"
 : >worker.log
+export BRRR_PUSH_TOKEN=push-0123456789abcdef
 "$HOST" run --topic demo --http 127.0.0.1:0 "$COMPONENT" 2>worker.log &
 worker=$!
 trap 'kill $worker 2>/dev/null || true; wait $worker 2>/dev/null || true; rm -rf "$FOLDER"' EXIT
@@ -32,4 +33,4 @@ say "the gateway against the document"
 # The stream of all events has no end. Some rules can't be part of a schema (for example that a deadline has not passed), so a valid
 # request may be refused.
 "$VENV/bin/schemathesis" run openapi.json --url "$url" --max-examples 25 --exclude-path-regex '^/v1/events$' \
-  --exclude-checks positive_data_acceptance --suppress-health-check all --request-timeout 10
+  -H "authorization: Bearer $BRRR_PUSH_TOKEN" --exclude-checks positive_data_acceptance --suppress-health-check all --request-timeout 10

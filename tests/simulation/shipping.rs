@@ -16,7 +16,7 @@ use brrr_protocol::digest::Digest;
 use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{Failure, FailureKind, JobId, Millis};
 use brrr_protocol::ports::{Backend, Key, NewJob};
-use brrr_protocol::records::{DeploymentsRecord, ManifestRecord};
+use brrr_protocol::records::{DeployedComponent, DeploymentsRecord, ManifestRecord};
 use brrr_protocol::shipping::{
     About, Change, Component, ComponentToPush, LEAST_AGE, PushOptions, Sending, put_component, revision_for, task_at,
 };
@@ -54,6 +54,8 @@ static COMPONENTS: LazyLock<Vec<Component>> = LazyLock::new(|| {
 /// What a participant has done.
 enum Done {
     Changed(brrr_protocol::Result<Change>),
+    /// A revision of a component that was in the store, or was not.
+    Named(brrr_protocol::Result<Result<Change, Digest>>),
     Sent(usize, Millis, brrr_protocol::Result<()>),
     Other(brrr_protocol::Result<()>),
 }
@@ -71,8 +73,8 @@ struct History {
     busy: Vec<Running>,
     /// They go on at a random moment.
     paused: Vec<Running>,
-    /// Changes, sendings and collections that have ended well.
-    done: [usize; 3],
+    /// Changes, sendings, collections and others, and revisions of components that were there, that have ended well.
+    done: [usize; 4],
 }
 
 impl History {
@@ -81,7 +83,7 @@ impl History {
         world.state().transactional = seed.is_multiple_of(2);
         world.state().now = 1_000_000_000_000;
         let (had, sent, busy, paused) = (HashMap::new(), BTreeMap::new(), Vec::new(), Vec::new());
-        Self { world, random: fastrand::Rng::with_seed(seed), jobs: 0, had, sent, busy, paused, done: [0; 3] }
+        Self { world, random: fastrand::Rng::with_seed(seed), jobs: 0, had, sent, busy, paused, done: [0; 4] }
     }
 
     fn backend(&self) -> Arc<dyn Backend> {
@@ -111,6 +113,13 @@ impl History {
             }),
             4 => Box::pin(async move { Done::Changed(client.ramp(&topic(), number, percent).await) }),
             5 => Box::pin(async move { Done::Changed(client.rollback(&topic(), None, "", "").await) }),
+            6 if self.random.bool() => Box::pin(async move {
+                // A component that was sent by somebody, some time ago.
+                let digest = COMPONENTS[component].digest();
+                let named = [DeployedComponent { digest, name: "app".into() }];
+                let options = PushOptions { percent, keep: Some(2), ..PushOptions::default() };
+                Done::Named(client.deploy(&topic(), &named, &options).await)
+            }),
             6 => Box::pin(async move {
                 let (about, sending) = (About::default(), Sending::Absent);
                 let sent = put_component(backend.store(), &COMPONENTS[component], &about, sending).await;
@@ -144,7 +153,9 @@ impl History {
             drop(self.busy.swap_remove(position));
             match done {
                 Done::Changed(Ok(Change::Refused(_)) | Err(_)) | Done::Sent(_, _, Err(_)) | Done::Other(Err(_)) => {}
+                Done::Named(Ok(Ok(Change::Refused(_)) | Err(_)) | Err(_)) => {}
                 Done::Changed(Ok(_)) => self.done[0] += 1,
+                Done::Named(Ok(Ok(_))) => self.done[3] += 1,
                 Done::Sent(component, since, Ok(())) => {
                     self.done[1] += 1;
                     self.sent.insert(component, since);
@@ -255,7 +266,7 @@ fn nothing_that_is_needed_is_removed_whoever_dies() {
     let first = number("BRRR_SEED").unwrap_or_else(|| fastrand::u64(..u64::MAX / 2));
     println!("shipping from BRRR_SEED={first}");
     let histories = number("BRRR_HISTORIES").map_or(200, |n| n / 20);
-    let (mut done, mut accesses) = ([0; 3], 0);
+    let (mut done, mut accesses) = ([0; 4], 0);
     for n in 0..histories {
         println!("BRRR_SEED={}", first + n);
         let mut history = History::new(first + n);
@@ -263,5 +274,6 @@ fn nothing_that_is_needed_is_removed_whoever_dies() {
         accesses += history.world.state().accesses;
         done.iter_mut().zip(history.done).for_each(|(sum, n)| *sum += n);
     }
-    println!("{done:?} changes, sendings and others, {accesses} accesses");
+    println!("{done:?} changes, sendings, others and revisions of what was there, {accesses} accesses");
+    assert!(histories < 5 || done[3] > 0, "no revision of a component that was there");
 }

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from blocking import blocking
 from brrr_client import AsyncClient, Client
-from host import Host
+from host import BINARY, ROOT, Host
 from proxy import Proxy
 
 Connect = Callable[..., Client]
@@ -43,6 +43,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Removes the variables of the client. Tests that need them set them."""
     for name in ("BRRR_URL", "BRRR_HTTP_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    # Components are built once for all tests, and not in the user's cache.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(ROOT / "build/client-python-cache"))
+    monkeypatch.setenv("BRRR_HOST", str(BINARY))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
 
 

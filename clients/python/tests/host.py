@@ -16,16 +16,21 @@ READY = 120.0
 """Seconds. The first worker on a machine compiles the component, which takes long on a machine under load."""
 
 
+PUSH_TOKEN = "push-0123456789abcdef"
+"""The token of clients that ship code. Other clients need none."""
+
+
 class Host:
     """A worker with a gateway."""
 
     def __init__(self, folder: Path, *, port: int = 0, token: str | None = None) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("BRRR_")}
+        env["BRRR_PUSH_TOKEN"] = PUSH_TOKEN
         if token is not None:
             env["BRRR_HTTP_TOKEN"] = token
         command: list[str | Path] = [BINARY, "run", "--topic", "demo", "--http", f"127.0.0.1:{port}"]
         # Without the grace a call of an unknown task takes a minute to fail.
-        command += ["--unknown-task-grace", "1s", COMPONENT]
+        command += ["--unknown-task-grace", "1s", "--accept-code", COMPONENT]
         self.folder = folder
         self._process = subprocess.Popen(
             command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from datetime import timedelta
 from typing import Any
 
@@ -37,3 +37,15 @@ async def waits(client: AsyncClient) -> None:
     assert_type(await client.schedule("demo", "x").run(), AsyncJob)
     async for info in client.jobs():
         assert_type(info, JobInfo)
+
+
+def ships(client: Client, function: Callable[[int, str], float], coroutine: Callable[[int], Coroutine[Any, Any, str]]) -> None:
+    assert_type(client.call(function, 1, "x"), float)
+    assert_type(client.call(coroutine, 1), str)
+    assert_type(client.call_with(coroutine, [1], scope="job", wait=5), str)
+    client.call(function, 1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    client.call(function, "x", 1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+async def ships_and_waits(client: AsyncClient, function: Callable[[int], float]) -> None:
+    assert_type(await client.call(function, 1), float)

@@ -1,4 +1,5 @@
 /** The entrance: one gateway. */
+import { Deployments, type ComponentStatus, type UploadedComponent } from "./code.js";
 import { camel, topicDetails, type DeadLetter, type JobState, type TopicDetails, type TopicSummary } from "./documents.js";
 import { durationText, milliseconds } from "./duration.js";
 import { follow, type FollowOptions, type JobEvent } from "./events.js";
@@ -91,6 +92,27 @@ export class Client {
   /** A topic, with what its tasks say of themselves. */
   async topic(name: string, { signal }: RequestOptions = {}): Promise<TopicDetails> {
     return topicDetails(await this.#http.json({ method: "GET", path: path`/topics/${name}`, signal }));
+  }
+
+  /** A component in the store, by its digest (`sha256:…`). */
+  async component(digest: string, { signal }: RequestOptions = {}): Promise<ComponentStatus> {
+    return camel<ComponentStatus>(await this.#http.json({ method: "GET", path: path`/components/${digest}`, signal }));
+  }
+
+  /**
+   * Uploads a component. It takes no jobs by that: push it, or start a job of the task `TASK@sha256:…`. The client's token has to be
+   * the gateway's push token. The gateway compiles the component first: give the client a `requestTimeout` of minutes.
+   */
+  async upload(component: Uint8Array<ArrayBuffer>, { signal }: RequestOptions = {}): Promise<UploadedComponent> {
+    const headers = { "content-type": "application/wasm" };
+    return camel<UploadedComponent>(
+      await this.#http.json({ method: "POST", path: "/components", headers, body: component, signal }),
+    );
+  }
+
+  /** The revisions of a topic's code, to list and change them. */
+  deployments(topic: string): Deployments {
+    return new Deployments(this.#http, topic);
   }
 
   /** The schedules of a topic. */

@@ -37,7 +37,7 @@ export class ApiError extends BrrrError {
   }
 }
 
-/** 401: the token is missing or wrong. */
+/** 401, 403: the token is missing or wrong, or is not the push token. */
 export class UnauthorizedError extends ApiError {}
 
 /** 404: there is no such job, task, topic, schedule or dead letter. */
@@ -68,6 +68,7 @@ export class UnavailableError extends ApiError {}
 
 const CLASSES: Record<number, typeof ApiError> = {
   401: UnauthorizedError,
+  403: UnauthorizedError,
   404: NotFoundError,
   409: ConflictError,
   410: ForgottenError,

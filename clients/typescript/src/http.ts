@@ -34,8 +34,8 @@ export interface Request {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
-  /** A JSON text. */
-  readonly body?: string;
+  /** A JSON text, or bytes whose type is in the headers. */
+  readonly body?: string | Uint8Array<ArrayBuffer>;
   /** For how many seconds the gateway may wait with its answer. */
   readonly wait?: number;
   readonly signal?: AbortSignal | undefined;
@@ -164,7 +164,7 @@ export class Http {
       headers.set("authorization", `Bearer ${token}`);
     }
     if (wait) headers.set("prefer", `wait=${wait}`);
-    if (body !== undefined) headers.set("content-type", "application/json");
+    if (typeof body === "string") headers.set("content-type", "application/json");
     return { method, headers, signal, redirect: "manual", ...(body === undefined ? {} : { body }) };
   }
 }

@@ -7,6 +7,14 @@
  *     console.log(await job.result({ timeout: "30s" }));
  */
 export { Client, type JobFilter } from "./client.js";
+export {
+  Deployments,
+  type ComponentStatus,
+  type PushedRevision,
+  type PushOptions,
+  type RevisionStatus,
+  type UploadedComponent,
+} from "./code.js";
 export { type ClientOptions, type Fetch } from "./http.js";
 export { Job, type KnownJob, type RequestOptions, type WaitOptions } from "./job.js";
 export { JobPromise } from "./promise.js";

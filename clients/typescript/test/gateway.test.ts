@@ -3,9 +3,12 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { test, type TestContext } from "node:test";
 import { promisify } from "node:util";
-import { Client, ForgottenError, type JobEvent } from "brrr-client";
+import { randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Client, ConflictError, ForgottenError, NotFoundError, UnauthorizedError, type JobEvent } from "brrr-client";
 import { all } from "./assert.ts";
-import { Host } from "./host.ts";
+import { HERE, Host } from "./host.ts";
 
 async function start(context: TestContext): Promise<{ host: Host; client: Client }> {
   const host = await Host.start();
@@ -91,4 +94,32 @@ test("dead letters are shown, sent again and removed", { timeout: 60_000 }, asyn
   assert.equal(await again.result({ timeout: "30s" }), first.job === ids[0] ? 3 : 5);
   await client.deleteDeadLetter("demo", second.id);
   assert.deepEqual(await client.deadLetters("demo"), []);
+});
+
+test("code is uploaded and pushed by who has the push token", { timeout: 120_000 }, async (context) => {
+  const host = await Host.prepare(["--push-token-file", "push-token"]);
+  context.after(() => host.stop());
+  const token = randomBytes(24).toString("hex");
+  await writeFile(join(host.folder, "push-token"), token, { mode: 0o600 });
+  await host.run();
+  const bytes = new Uint8Array(await readFile(join(HERE, "../../build/guests/rust/rust-hello.wasm")));
+  const ordinary = new Client(host.url, { token: host.token, requestTimeout: "2m" });
+  await assert.rejects(ordinary.upload(bytes), UnauthorizedError);
+  const client = new Client(host.url, { token, requestTimeout: "2m" });
+  const uploaded = await client.upload(bytes);
+  assert.deepEqual([uploaded.tasks, uploaded.newChunks], [["fib", "hello"], uploaded.chunks]);
+  assert.equal((await client.upload(bytes)).newBytes, 0);
+  assert.deepEqual((await ordinary.component(uploaded.digest)).tasks, uploaded.tasks);
+  await assert.rejects(ordinary.component(`sha256:${"ab".repeat(32)}`), NotFoundError);
+  await assert.rejects(ordinary.start("demo", `hello@${uploaded.digest}`, { greetee: "a" }), ConflictError);
+  const revisions = client.deployments("demo");
+  const pushed = await revisions.push([uploaded.digest], { note: "first", wait: 0 });
+  assert.deepEqual([pushed.revision, pushed.percent, pushed.new], [1, 100, true]);
+  assert.equal((await revisions.push([uploaded.digest], { percent: 20 })).revision, 2);
+  assert.equal((await revisions.ramp(2, 50)).percent, 50);
+  assert.equal((await revisions.rollback(1, { note: "back" })).restores, 1);
+  await revisions.remove(2);
+  const left = await ordinary.deployments("demo").list();
+  assert.deepEqual(left.map((each) => [each.revision, each.percent, each.from instanceof Date]), [[3, 100, true], [1, 100, true]]);
+  await assert.rejects(ordinary.deployments("demo").remove(3), UnauthorizedError);
 });

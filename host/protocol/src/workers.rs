@@ -1,5 +1,5 @@
-//! Which workers of a topic run. Each worker says so from time to time, in a record of the topic. Nothing depends on it: it
-//! is for people.
+//! Which workers of a topic run. Each worker says so from time to time, in a record of the topic. It is for
+//! people, for a push, which waits for them, and for calls that bring code along, which need one that accepts it.
 
 use std::time::Duration;
 

@@ -27,6 +27,9 @@ pub fn all() -> Vec<Mutant> {
         breaks("young-component-goes", "A component that was sent stays for a while before a revision names it")
             .edit("gc/code.rs", "manifest.at.saturating_add(age) >= plan.now", "false")
             .found_by(NEEDED),
+        breaks("named-component-is-old", "A component that is there already is put again before a revision names it")
+            .edit("shipping/store.rs", "age > LEAST_AGE.as_millis() / 2", "false")
+            .found_by(NEEDED),
         breaks("young-chunk-goes", "A chunk that was sent again during a collection stays")
             .edit("gc/code.rs", "record.at.saturating_add(upload::life()) < plan.now", "true")
             .found_by(NEEDED),

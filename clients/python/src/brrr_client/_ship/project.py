@@ -25,11 +25,16 @@ from brrr_client.errors import ShipError
 log = logging.getLogger("brrr_client")
 
 ENTRY = """\
+import inspect
 import brrr
 import {module} as module
-brrr.handler_no_arg(name={name!r}, leaf=True)(module.{name})
+
+for name, each in list(vars(module).items()):
+    if inspect.isfunction(each) and (each.__module__, each.__name__) == (module.__name__, name):
+        brrr.handler_no_arg(name=name, leaf=True)(each)
 """
-"""The handlers of the component. The function makes no calls, so it has the real clock."""
+"""The handlers of the component: all functions of the module, so that it is built once for all of them. They make no calls, so they
+have the real clock."""
 
 ENTRY_FILE = "brrr_call.py"
 
@@ -74,7 +79,7 @@ def build(function: Callable[..., Any], binary: str | None) -> Built:
     found = find(function)
     needs = closure(found)
     program = _program(binary)
-    entry = ENTRY.format(module=found.module, name=found.name)
+    entry = ENTRY.format(module=found.module)
     files = _files(found, needs, entry)
     cache = _cache()
     project = cache / "projects" / _key([files["requirements.txt"], files["constraints.txt"]])
@@ -85,7 +90,7 @@ def build(function: Callable[..., Any], binary: str | None) -> Built:
     digest = component.with_suffix(".digest")
     with _lock(project.with_suffix(".lock")):
         if not (component.is_file() and digest.is_file()):
-            log.info("building a component of %s.%s", found.module, found.name)
+            log.info("building a component of the module %s", found.module)
             _write(project, files)
             _run(program, project, component)
             digest.write_text(hashlib.sha256(component.read_bytes()).hexdigest())

@@ -1,0 +1,3 @@
+"""A module that a shipped function needs."""
+
+CENTS = {"tea": 300, "bücher": 1250}
