@@ -141,7 +141,8 @@ fn a_job_names_a_component_that_was_uploaded() {
     assert_eq!((done.status, &done.json()["result"]), (201, &json!("Howdy, a!")), "{}", done.body);
     assert_eq!(start("hello", json!({"greetee": "a"})).json()["result"], "Hello, a!", "the topic's own code");
     // The component says what its tasks take.
-    refused(&start(&task, json!({"greetee": 7})), 422, "invalid-input");
+    let described = start(&task.replace("hello", "described"), json!({"text": 1, "times": "two"}));
+    refused(&described, 422, "invalid-input");
     refused(&start(&task.replace("hello", "helo"), json!({})), 404, "no-such-task");
     let absent = format!("hello@sha256:{}", "ab".repeat(32));
     refused(&start(&absent, json!({"greetee": "a"})), 404, "no-such-component");

@@ -113,7 +113,7 @@ test("code is uploaded and pushed by who has the push token", { timeout: 120_000
   await assert.rejects(ordinary.component(`sha256:${"ab".repeat(32)}`), NotFoundError);
   await assert.rejects(ordinary.start("demo", `hello@${uploaded.digest}`, { greetee: "a" }), ConflictError);
   const revisions = client.deployments("demo");
-  const pushed = await revisions.push([uploaded.digest], { note: "first", wait: 0 });
+  const pushed = await revisions.push([uploaded.digest], { note: "first", wait: "0s" });
   assert.deepEqual([pushed.revision, pushed.percent, pushed.new], [1, 100, true]);
   assert.equal((await revisions.push([uploaded.digest], { percent: 20 })).revision, 2);
   assert.equal((await revisions.ramp(2, 50)).percent, 50);
