@@ -16,6 +16,9 @@ READY = 120.0
 """Seconds. The first worker on a machine compiles the component, which takes long on a machine under load."""
 
 
+CACHE = {name: value for name, value in os.environ.items() if name == "XDG_CACHE_HOME"}
+"""The cache of compiled components, which all hosts share. The tests set another one for the client."""
+
 PUSH_TOKEN = "push-0123456789abcdef"
 """The token of clients that ship code. Other clients need none."""
 
@@ -25,6 +28,8 @@ class Host:
 
     def __init__(self, folder: Path, *, port: int = 0, token: str | None = None) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("BRRR_")}
+        env.pop("XDG_CACHE_HOME", None)
+        env |= CACHE
         env["BRRR_PUSH_TOKEN"] = PUSH_TOKEN
         if token is not None:
             env["BRRR_HTTP_TOKEN"] = token
