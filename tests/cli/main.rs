@@ -52,5 +52,6 @@ mod starting;
 mod test;
 mod trust;
 mod usage;
+mod verify;
 mod watch;
 mod workers;

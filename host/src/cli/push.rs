@@ -9,7 +9,7 @@ use brrr_protocol::model::Topic;
 use brrr_protocol::ports::Backend;
 use brrr_protocol::records::{RevisionState, TaskAbout, Workers};
 use brrr_protocol::shipping::{
-    About, Change, Component, ComponentToPush, PushOptions, Pushed, Sending, put_component, task_at,
+    About, Change, Component, ComponentToPush, PushOptions, Pushed, Sending, get_component, put_component, task_at,
 };
 use brrr_protocol::workers::running;
 use brrr_worker::verify::{Silent, Verified, Verifier};
@@ -126,11 +126,15 @@ struct FailedWorker {
 
 pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
     let topic = &args.topic.topic;
-    let (components, guests): (Vec<_>, Vec<_>) = components(&args.guests).await?.into_iter().unzip();
+    let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
+    let (components, guests): (Vec<_>, Vec<_>) = components(&engine, &args.guests).await?.into_iter().unzip();
     let backend = args.backend.open_shared().await?;
     let client = Client::new(backend.clone());
     let verified = match args.verify {
-        Some(most) => Some(verify(&backend, topic, guests, most).await?),
+        Some(most) => {
+            let before = deployed(&engine, &client, topic).await?;
+            Some(verify(&backend, topic, guests, before.as_ref(), most).await?)
+        }
         None => None,
     };
     if let Some(verified) = &verified
@@ -213,11 +217,10 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
 }
 
 /// Builds and loads the components, all on one engine.
-async fn components(paths: &[PathBuf]) -> anyhow::Result<Vec<(ComponentToPush, Guest)>> {
-    let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
+async fn components(engine: &Arc<Engine>, paths: &[PathBuf]) -> anyhow::Result<Vec<(ComponentToPush, Guest)>> {
     let mut components = Vec::with_capacity(paths.len());
     for path in paths {
-        components.push(component(&engine, path).await?);
+        components.push(component(engine, path).await?);
     }
     Ok(components)
 }
@@ -236,16 +239,43 @@ async fn component(engine: &Arc<Engine>, path: &Path) -> anyhow::Result<(Compone
     Ok((ComponentToPush { name, component, about }, guest))
 }
 
+/// The code that runs new jobs of the topic now. `None`: nothing was pushed, or this host can't load it.
+async fn deployed(engine: &Arc<Engine>, client: &Client, topic: &Topic) -> anyhow::Result<Option<WasmHandler>> {
+    let record = client.deployments(topic).await?;
+    let Some(revision) = record.revisions.iter().rev().find(|revision| revision.weight() > 0) else { return Ok(None) };
+    let mut guests = Vec::new();
+    for part in &revision.components {
+        let Some(bytes) = get_component(client.backend().store(), &part.digest).await? else { return Ok(None) };
+        match load_bytes(engine, Path::new(&part.name), bytes.into()).await {
+            Ok(guest) => guests.push(guest),
+            Err(error) => {
+                let number = revision.number;
+                say(format_args!(
+                    "the calls are compared with their records alone: revision {number} can't be loaded: {error}"
+                ));
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(replaying(guests)?))
+}
+
+/// Code that is only replayed. Nothing is granted to it, and what it prints was printed before.
+fn replaying(guests: Vec<Guest>) -> anyhow::Result<WasmHandler> {
+    Ok(WasmHandler::new(guests, RunLimits::default(), &Overrides::default(), Arc::new(Silent))?)
+}
+
 /// Replays the latest calls of the topic with the new code.
 async fn verify(
     backend: &Arc<dyn Backend>,
     topic: &Topic,
     guests: Vec<Guest>,
+    before: Option<&WasmHandler>,
     most: usize,
 ) -> anyhow::Result<Verified> {
-    let handler = WasmHandler::new(guests, RunLimits::default(), &Overrides::default(), Arc::new(Silent))?;
+    let handler = replaying(guests)?;
     let _spinner = Spinner::after(Duration::from_millis(300), "replaying calls with the new code".to_owned());
-    Ok(Verifier { backend: backend.clone(), handler: &handler, topic: topic.clone() }.verify(most).await?)
+    Ok(Verifier { backend: backend.clone(), handler: &handler, before, topic: topic.clone() }.verify(most).await?)
 }
 
 /// Shows what the new code does in another way. Nothing is pushed.
