@@ -210,7 +210,7 @@ fn the_largest_component_is_served() {
     let component = Component::cut(bytes.into()).expect("a component");
     let (digest, client) = (component.digest(), Client::new(env.backend()));
     block_on(put_component(client.backend().store(), &component, &About::default(), Sending::Absent)).expect("a push");
-    let revision = block_on(deploy(&**client.backend(), digest, "largest"));
+    let revision = block_on(deploy(client.backend(), digest, "largest"));
     eventually("the worker has loaded it", || match state(&env, revision) {
         loaded if loaded == json!("loaded") => Ok(()),
         other => Err(other.to_string()),

@@ -56,7 +56,7 @@ fn a_component_is_published_and_used_everywhere() {
     assert_eq!((&inspected["from"], &inspected["digest"]), (&json!(pinned), &manifest["layers"][0]["digest"]));
     let cases =
         env.write("cases.toml", "[[case]]\ntask = \"hello\"\ninput = { greetee = \"x\" }\nresult = \"Hello, x!\"\n");
-    env.run(["test", &pinned, "--cases", text(&cases)]).ok();
+    env.run(["test", &pinned, text(&cases)]).ok();
     // From one place in the registry to another.
     let copied = env.run(["publish", &pinned, &registry.name("copy:2")]);
     assert!(copied.ok().ends_with(pinned.rsplit_once('@').expect("a digest").1), "{copied:?}");

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use brrr_worker::text::shortened;
-use oci_client::errors::{OciDistributionError, OciErrorCode};
+use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
 
 use super::Reference;
 
@@ -81,9 +81,20 @@ impl RegistryError {
                 Self::OtherBytes { reference, what: bounded(&error.to_string()) }
             }
             OciDistributionError::RequestError(error) => {
+                match error.status().map(|status| status.as_u16()) {
+                    Some(401 | 403) => return login(reference),
+                    Some(404) => return Self::NotFound { reference },
+                    Some(code @ 400..=428) => {
+                        return Self::Refused { reference, reason: format!("it answers with the status {code}") };
+                    }
+                    _ => {}
+                }
                 // Its URL may be signed, and so a secret.
                 let error = error.without_url();
                 Self::Unreachable { reference, reason: bounded(&error_chain(&error)) }
+            }
+            OciDistributionError::IoError(error) if error.get_ref().is_some_and(|inner| inner.is::<DigestError>()) => {
+                Self::OtherBytes { reference, what: bounded(&error.to_string()) }
             }
             OciDistributionError::IoError(error) => {
                 Self::Unreachable { reference, reason: bounded(&error.to_string()) }

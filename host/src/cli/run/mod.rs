@@ -50,7 +50,8 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     let served = served(&args, &config)?;
     if let Some(pulled) = served.iter().find(|component| args.watch && is_reference(&component.path)) {
         let text = format!(
-            "--watch: {} is in a registry, where no change is seen; leave out --watch, and start again to take what a tag stands for then",
+            "--watch: {} is in a registry, where no change is seen; leave out --watch, and start again to take what a tag \
+             stands for then",
             pulled.path.display()
         );
         return Err(ExitError::new(Exit::Usage, text).into());
