@@ -34,9 +34,9 @@ pub struct Source {
     pub pinned: Option<Reference>,
 }
 
-/// Reads a component: the file `path`, the component of the project in this folder, or what a registry has under the name `oci://…`.
-/// `own`: the user's command that builds it. A signature is read from the file beside the component (`app.wasm.minisig`), or comes
-/// from the registry.
+/// Reads a component: the file `path`, the component of the project in this folder, or what a registry has under the name
+/// `oci://…`. `own`: the user's command that builds it. A signature is read from the file beside the component
+/// (`app.wasm.minisig`), or comes from the registry.
 ///
 /// # Errors
 /// When there is no component, or it can't be built, read or pulled.
