@@ -78,7 +78,7 @@ fn leb(mut n: usize) -> Vec<u8> {
     }
 }
 
-fn section(id: u8, body: &[u8]) -> Vec<u8> {
+pub fn section(id: u8, body: &[u8]) -> Vec<u8> {
     [vec![id], leb(body.len()), body.to_vec()].concat()
 }
 

@@ -15,7 +15,7 @@ use brrr_protocol::shipping::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::bad_components::{named, with_custom};
+use crate::bad_components::{named, section, with_custom};
 use crate::deploy::{follower, follower_with, hello, push};
 use crate::fixture::Fixture;
 use crate::harness::{Env, Running, TOPIC, block_on, eventually, guest};
@@ -237,7 +237,10 @@ fn slow() -> Vec<u8> {
         })
         .collect();
     let describe = format!("(i32.const 4096)) {functions} (func (result i32) (i32.const 0)");
-    Fixture { describe: Some(&describe), ..Fixture::default() }.component()
+    let component = Fixture { describe: Some(&describe), ..Fixture::default() }.component();
+    // Nobody has compiled it before.
+    let new = fastrand::u64(..).to_le_bytes();
+    [component, section(0, &[&[1, b'x'][..], &new].concat())].concat()
 }
 
 #[test]

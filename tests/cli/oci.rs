@@ -163,7 +163,7 @@ fn the_login_is_dockers() {
     // A helper that is not there, and one that fails.
     env.write("docker/config.json", json!({"credsStore": "missing"}).to_string());
     env.run(["pull", &name]).refused(51, &["credential helper"]);
-    env.write("docker-credential-brrr", format!("#!/bin/sh\necho {PASSWORD}\nexit 3\n"));
+    env.write("docker-credential-brrr", format!("#!/bin/sh\nread -r server\necho {PASSWORD}\nexit 3\n"));
     env.write("docker/config.json", json!({"credsStore": "brrr"}).to_string());
     let failed = env.run(["pull", &name]);
     failed.refused(51, &["credential helper brrr has failed"]);
