@@ -166,7 +166,7 @@ fn the_login_is_dockers() {
     env.write("docker-credential-brrr", format!("#!/bin/sh\nread -r server\necho {PASSWORD}\nexit 3\n"));
     env.write("docker/config.json", json!({"credsStore": "brrr"}).to_string());
     let failed = env.run(["pull", &name]);
-    failed.refused(51, &["credential helper brrr has failed"]);
+    failed.refused(51, &["docker-credential-brrr has failed"]);
     assert!(!failed.stderr.contains(PASSWORD), "{failed:?}");
     env.write("docker/config.json", "no JSON");
     env.run(["pull", &name]).refused(51, &[&name]);
