@@ -19,7 +19,7 @@ use crate::servers::redis::Flavour;
 use crate::{aws, redis};
 
 /// The conformance guest with other texts in its code. They have as many bytes as those that they replace.
-fn patched(env: &Env, name: &str, patches: &[(&str, &str)]) -> PathBuf {
+pub fn patched(env: &Env, name: &str, patches: &[(&str, &str)]) -> PathBuf {
     let mut bytes = std::fs::read(guest()).expect("the guest");
     for (old, new) in patches {
         assert_eq!(old.len(), new.len());
@@ -31,20 +31,25 @@ fn patched(env: &Env, name: &str, patches: &[(&str, &str)]) -> PathBuf {
 }
 
 /// A worker that serves what is pushed.
-fn follower(env: &Env) -> Running {
-    let worker = env.start(["run", "--topic", TOPIC]);
+pub fn follower(env: &Env) -> Running {
+    follower_with(env, &[])
+}
+
+/// The same, with more flags.
+pub fn follower_with(env: &Env, more: &[&str]) -> Running {
+    let worker = env.start([&["run", "--topic", TOPIC], more].concat());
     worker.wait_for_stderr("serving topic");
     worker
 }
 
-fn push(env: &Env, guest: &std::path::Path, more: &[&str]) -> Value {
+pub fn push(env: &Env, guest: &std::path::Path, more: &[&str]) -> Value {
     let path = guest.to_str().expect("UTF-8");
     let pushed = env.run([&["push", path, "--output", "json"], more].concat());
     pushed.ok();
     pushed.json()
 }
 
-fn hello(env: &Env, name: &str) -> String {
+pub fn hello(env: &Env, name: &str) -> String {
     env.run(["call", "hello", &format!("{{\"greetee\": \"{name}\"}}")]).ok().to_owned()
 }
 
