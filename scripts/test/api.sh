@@ -32,5 +32,5 @@ say "the document"
 say "the gateway against the document"
 # The stream of all events has no end. Some rules can't be part of a schema (for example that a deadline has not passed), so a valid
 # request may be refused.
-"$VENV/bin/schemathesis" run openapi.json --url "$url" --max-examples 25 --exclude-path-regex '^/v1/events$' \
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/tests/api SCHEMATHESIS_HOOKS=hooks "$VENV/bin/schemathesis" run openapi.json --url "$url" --max-examples 25 --exclude-path-regex '^/v1/events$' \
   -H "authorization: Bearer $BRRR_PUSH_TOKEN" --exclude-checks positive_data_acceptance --suppress-health-check all --request-timeout 10

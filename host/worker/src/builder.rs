@@ -434,8 +434,9 @@ impl Loading<'_> {
             return Err(WorkerError::Setup(format!("the topic {} has no task: see `handler`", plan.topic)));
         }
         let longest_run = set.longest_run();
-        let handler = Arc::new(set).into();
-        Ok(ServedTopic { topic: plan.topic, handler, tasks, longest_run, revisions: None, accepts_code: false })
+        let (handler, components) = (Arc::new(set).into(), Arc::default());
+        let (revisions, accepts_code) = (None, false);
+        Ok(ServedTopic { topic: plan.topic, handler, tasks, longest_run, revisions, components, accepts_code })
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Rollout<'a> {
     percent: u8,
     /// The number of the newest revision before the push.
     last: u64,
+    /// When a component was sent again, before the push.
+    resent: u64,
     has_followers: bool,
     is_staged: bool,
 }
@@ -41,6 +43,8 @@ pub struct RolledOut {
     pub percent: u8,
     /// False: the newest revision has had these components already.
     pub new: bool,
+    /// A component that was there has got a signature, or chunks that were missing. Workers that could not load it try again.
+    pub resent: bool,
     /// The workers that have loaded the revision.
     pub loaded: Vec<String>,
     /// The workers that can't load it.
@@ -83,7 +87,8 @@ impl<'a> Rollout<'a> {
         let is_same = newest.is_some_and(|newest| newest.weight() == percent && newest.components == components);
         // A first revision takes all jobs in any case.
         let is_staged = !is_same && has_followers && before.last > 0 && percent > 0;
-        Ok(Rollout { client, topic, percent, last: before.last, has_followers, is_staged })
+        let (last, resent) = (before.last, before.resent);
+        Ok(Rollout { client, topic, percent, last, resent, has_followers, is_staged })
     }
 
     /// The part of the jobs with which the revision must be pushed, in percent.
@@ -109,6 +114,7 @@ impl<'a> Rollout<'a> {
             revision,
             percent: self.first_percent(),
             new: record.last > self.last,
+            resent: record.resent > self.resent,
             loaded: Vec::new(),
             failed: Vec::new(),
             silent: Vec::new(),
@@ -116,7 +122,7 @@ impl<'a> Rollout<'a> {
         if !self.is_staged {
             until_in_force(self.client, record).await;
         }
-        if self.is_staged || done.new && self.has_followers {
+        if self.is_staged || (done.new || done.resent) && self.has_followers {
             self.wait_for_workers(&mut done, at_most).await?;
         }
         if self.is_staged && done.is_everywhere() {

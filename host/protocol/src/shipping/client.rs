@@ -112,6 +112,17 @@ impl Client {
             sent.push(put_component(store, &component.component, &component.about, options.sending).await?);
         }
         self.in_time(topic, begun)?;
+        let resent = sent.iter().any(|component| component.resent).then(|| self.now());
+        // Workers that could not load the component try again when they see another time.
+        let step = |old: &DeploymentsRecord, now| match (step(old, now)?, resent) {
+            (changed, None) => Ok(changed),
+            (Changed::Same, Some(resent)) => {
+                Ok(Changed::To(Box::new(DeploymentsRecord { resent: resent.max(old.resent + 1), ..old.clone() })))
+            }
+            (Changed::To(new), Some(resent)) => {
+                Ok(Changed::To(Box::new(DeploymentsRecord { resent: resent.max(old.resent + 1), ..*new })))
+            }
+        };
         Ok(PushedRevision { change: self.change(topic, step).await?, components: sent })
     }
 
