@@ -2,6 +2,7 @@
 //!
 //! - `cli`: the command line; `config`: the file `brrr.toml`; `exit`: the exit codes
 //! - `build`: builds a component from a project's folder; `sdk`: the SDKs for these builds
+//! - `page`: the files of the web page
 //! - `testing`: tests a component's calls in memory, for `test`
 //! - `units`: times and sizes as users write them; `trust`: checks the owners of files before they are used
 
@@ -9,6 +10,7 @@ pub mod build;
 pub mod cli;
 pub mod config;
 pub mod exit;
+mod page;
 pub mod sdk;
 pub mod testing;
 mod trust;

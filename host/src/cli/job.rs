@@ -32,7 +32,7 @@ A call is in the tree once; where it is asked for again, it says so. What a call
 recorded, and of more than 1024 calls at once only the last ones are.
 
 The JSON is what `jobs` says of a job, with `options`, `cut` (is anything left out for its size?) and `tree`: a call with
-`task`, `call`, `state`, `label`, `attempt`, `duration_ms`, `reused`, `waiting`, `waits_until`, `next_attempt_at`,
+`task`, `call`, `state`, `label`, `attempt`, `asked`, `ended`, `duration_ms`, `reused`, `waiting`, `waits_until`, `next_attempt_at`,
 `last_failure`, `failure`, `left_out` and `children`, the same again. A call that is in it already has `see_above` and no `children`.")]
 pub struct JobCommand {
     /// The id of the job.

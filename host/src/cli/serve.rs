@@ -7,6 +7,7 @@ use super::options::{BackendArgs, TokenArgs, TopicArgs};
 use super::output::say;
 use super::signals::on_signals;
 use crate::exit::Exit;
+use crate::page;
 
 /// Serve a topic over HTTP, without a worker.
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,6 @@ pub async fn run(args: ServeCommand) -> anyhow::Result<Exit> {
     let backend = args.backend.open_shared().await?;
     tracing::info!("serving topic {} of {} on http://{}", args.topic.topic, backend.name(), listener.local_addr()?);
     let gateway = Gateway::new(Client::new(backend.clone()), backend, vec![args.topic.topic], token);
-    gateway.allowing_origins(args.token.http_allow_origin).serve(listener, &shutdown).await;
+    gateway.allowing_origins(args.token.http_allow_origin).with_page(page::files()).serve(listener, &shutdown).await;
     Ok(Exit::Done)
 }

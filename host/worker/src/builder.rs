@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::events::worker_name;
-use crate::gateway::{Origin, Token};
+use crate::gateway::{Origin, Page, Token};
 use crate::native::{self, Call, HandlerResult, NativeHandler};
 use crate::permissions::{PermissionError, Permissions};
 use crate::served::{HandlerSet, ServedTopic};
@@ -68,6 +68,7 @@ pub struct WorkerBuilder {
     observer: Option<Arc<dyn Observer>>,
     gateway: Option<GatewayPlan>,
     origins: Vec<Origin>,
+    page: Page,
     shutdown: Option<Shutdown>,
     /// The first invalid setting so far.
     mistake: Option<String>,
@@ -103,6 +104,7 @@ impl Default for WorkerBuilder {
             observer: None,
             gateway: None,
             origins: Vec::new(),
+            page: Page::default(),
             shutdown: None,
             mistake: None,
         }
@@ -302,6 +304,11 @@ impl WorkerBuilder {
         Self { origins, ..self }
     }
 
+    /// The files of the web page that the gateway serves at `/ui`. Without them `/ui` says that there is no page.
+    pub fn gateway_page(self, page: Page) -> Self {
+        Self { page, ..self }
+    }
+
     /// The program can stop the worker through `shutdown`. Without it, only SIGINT, SIGTERM and SIGHUP stop the worker.
     ///
     /// ```no_run
@@ -370,9 +377,9 @@ impl WorkerBuilder {
             limits: Limits { call_topics, ..self.call_limits },
             observer: self.observer,
         };
-        let (gateway, repair_interval) = (self.gateway, self.repair_interval);
+        let (gateway, page, repair_interval) = (self.gateway, self.page, self.repair_interval);
         let name = self.name.unwrap_or_else(worker_name);
-        Ok(Worker { name, backend, served, options, gateway, origins: self.origins, repair_interval, shutdown })
+        Ok(Worker { name, backend, served, options, gateway, origins: self.origins, page, repair_interval, shutdown })
     }
 
     /// Builds the worker, and runs it until it is asked to stop.

@@ -13,7 +13,7 @@ use tokio::task::JoinError;
 
 use crate::builder::{WorkerBuilder, WorkerError};
 use crate::client::Client;
-use crate::gateway::{Gateway, Origin, Token};
+use crate::gateway::{Gateway, Origin, Page, Token};
 use crate::panics;
 use crate::served::ServedTopic;
 use crate::topic_worker::{
@@ -44,6 +44,7 @@ pub struct Worker {
     pub(crate) options: WorkerOptions,
     pub(crate) gateway: Option<GatewayPlan>,
     pub(crate) origins: Vec<Origin>,
+    pub(crate) page: Page,
     pub(crate) repair_interval: Option<Duration>,
     pub(crate) shutdown: Shutdown,
 }
@@ -94,7 +95,7 @@ impl Worker {
                 tracing::info!("gateway on http://{address}");
             }
             let gateway = Gateway::new(ProtocolClient::new(self.backend.clone()), self.backend.clone(), topics, token);
-            let gateway = gateway.allowing_origins(self.origins);
+            let gateway = gateway.allowing_origins(self.origins).with_page(self.page);
             let shutdown = self.shutdown.clone();
             tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
         });

@@ -23,6 +23,7 @@ use super::signals::on_signals;
 use super::{ExitError, approval};
 use crate::config::{Config, Section, Setting};
 use crate::exit::Exit;
+use crate::page;
 use crate::trust;
 pub use args::RunCommand;
 use load::Loader;
@@ -95,6 +96,7 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     }
     if let Some((listener, token)) = listener {
         builder = builder.gateway(listener, token).gateway_origins(args.token.http_allow_origin.clone());
+        builder = builder.gateway_page(page::files());
     }
     let accepted = if args.accept_code { Some(loader.deployed(&args)?) } else { None };
     let accepting = |served: ServedTopic| {

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use brrr_protocol::client::{Cancelled, Retried};
-use brrr_protocol::model::{JobId, Outcome};
+use brrr_protocol::model::{CallHash, JobId, Outcome};
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::tree::{Bounds, Tree};
 use bytes::Bytes;
@@ -55,7 +55,7 @@ pub struct Shown {
     pub location: bool,
 }
 
-fn no_such_job(job_id: &JobId) -> Problem {
+pub fn no_such_job(job_id: &JobId) -> Problem {
     Problem::new(ProblemKind::NoSuchJob, format!("there is no record of job {job_id}"))
 }
 
@@ -118,7 +118,7 @@ pub async fn show(gateway: &Gateway, id: &JobId, shown: Shown) -> Answer {
 }
 
 /// The ETag of a job that is over, or of its result.
-async fn tag_of(gateway: &Gateway, json: String, value: Bytes) -> Result<HeaderValue, Problem> {
+pub async fn tag_of(gateway: &Gateway, json: String, value: Bytes) -> Result<HeaderValue, Problem> {
     off_loop(gateway, value.len(), move || Ok(etag(&[json.as_bytes(), &value]))).await
 }
 
@@ -130,15 +130,15 @@ fn applied(response: &mut Response, wait: Option<Duration>) {
     }
 }
 
-/// Reserves memory for the value of a job.
-fn room_for(gateway: &Gateway, job: &JobRecord, value: Bytes) -> Result<Sendable, Problem> {
+/// Reserves memory for the value of a call.
+pub fn room_for(gateway: &Gateway, call: &CallHash, value: Bytes) -> Result<Sendable, Problem> {
     let busy = || Problem::new(ProblemKind::Busy, "too many large results are being read at once; try again later");
-    gateway.shared.results.room_for(&job.call, value).ok_or_else(busy)
+    gateway.shared.results.room_for(call, value).ok_or_else(busy)
 }
 
 /// The job with its value. JSON is sent as it is stored, so no number loses digits.
 fn with_value(gateway: &Gateway, job: &JobRecord, json: String, value: Bytes) -> Result<Body, Problem> {
-    let held = room_for(gateway, job, value)?;
+    let held = room_for(gateway, &job.call, value)?;
     if held.is_json() {
         return Ok(held.into_body(Bytes::from(format!("{json},\"result\":")), "}"));
     }
@@ -208,7 +208,7 @@ pub async fn result(State(gateway): State<Gateway>, Path(id): Path<String>, head
     match outcome {
         Some(Ok(value)) => {
             let tag = tag_of(&gateway, String::new(), value.clone()).await?;
-            let held = room_for(&gateway, &job, value)?;
+            let held = room_for(&gateway, &job.call, value)?;
             let media = if held.is_json() { "application/json" } else { "application/octet-stream" };
             let body = held.into_body(Bytes::new(), "");
             let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, media)], body).into_response();

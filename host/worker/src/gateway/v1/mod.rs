@@ -1,11 +1,13 @@
 //! `/v1`: start and follow jobs, answer promises, look at topics and dead letters. The OpenAPI document is made from this code.
 //!
 //! - `start`: starts jobs; `jobs`: reads, lists, cancels and retries them; `promises`: answers them
+//! - `calls`: one call of a job, with its payload and its result
 //! - `events`: server-sent events; `topics`: topics and dead letters; `schedules`: schedules of topics
 //! - `problem`: errors; `request`: bodies and headers; `etag`: answers that a client has already
 
+mod calls;
 mod document;
-mod etag;
+pub mod etag;
 mod events;
 mod jobs;
 pub mod problem;
@@ -41,6 +43,10 @@ pub fn router() -> Router<Gateway> {
         .routes(routes!(jobs::tree))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::retry))
+        .routes(routes!(calls::read))
+        .routes(routes!(calls::payload))
+        .routes(routes!(calls::result))
+        .routes(routes!(promises::open))
         .routes(routes!(promises::awaited))
         .routes(routes!(promises::resolve))
         .routes(routes!(promises::reject))
