@@ -59,6 +59,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/jobs/{job}/calls/{call}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A call of a job, with the calls that it has asked for. */
+        get: operations["readCall"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{job}/calls/{call}/payload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The payload of a call: its arguments, as they were sent. */
+        get: operations["readCallPayload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{job}/calls/{call}/result": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The result of a call: its value. */
+        get: operations["readCallResult"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/jobs/{job}/cancel": {
         parameters: {
             query?: never;
@@ -187,6 +238,23 @@ export interface paths {
         };
         /** The calls of a job. */
         get: operations["readTree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/promises": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The promises that running jobs wait for. The newest running jobs are looked at. */
+        get: operations["listOpenPromises"];
         put?: never;
         post?: never;
         delete?: never;
@@ -390,10 +458,14 @@ export interface components {
     schemas: {
         /** @description A promise that a job waits for. */
         AwaitedPromise: {
+            /** @description The task of the call that waits for it. `null`: no record describes that call. */
+            awaited_by?: string | null;
             /** @description Its call hash. */
             call: string;
             /** @description The name of the promise. */
             name: string;
+            /** @description The JSON Schema of its value: `x-promises`, by the promise's name, in the input schema of that task. `null`: there is none. */
+            schema?: Record<string, never> | null;
         };
         /** @description The promises that a job waits for. */
         AwaitedPromises: {
@@ -530,6 +602,26 @@ export interface components {
             jobs: components["schemas"]["Job"][];
             /** @description The cursor of the next page. `null`: this is the last page. A page may have fewer jobs than asked for, and another one after it. */
             next?: string | null;
+        };
+        /** @description A promise that a running job waits for. */
+        OpenPromise: components["schemas"]["AwaitedPromise"] & {
+            /** @description When the job was asked for. */
+            created: string;
+            /** @description The job. */
+            job: string;
+            /** @description The name of the job for people. */
+            label?: string | null;
+            /** @description The task of the job's call. `null`: no record describes the call. */
+            task?: string | null;
+            /** @description The topic of the job's call. */
+            topic: string;
+        };
+        /** @description The promises that running jobs wait for. */
+        OpenPromises: {
+            /** @description Not all running jobs, or not all of their calls, were looked at. */
+            cut: boolean;
+            /** @description The promises, those of the newest jobs first. */
+            promises: components["schemas"]["OpenPromise"][];
         };
         /** @description A problem document. */
         Problem: {
@@ -987,6 +1079,160 @@ export interface operations {
             };
         };
     };
+    readCall: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's id */
+                job: string;
+                /** @description The call's hash */
+                call: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The call: the same document as `…/tree`, which begins with this call and has its children */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description `bad-request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no-such-job`, `no-such-call` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readCallPayload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's id */
+                job: string;
+                /** @description The call's hash */
+                call: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The payload: JSON, or other bytes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description The client has this payload: `if-none-match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no-such-job`, `no-such-call` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readCallResult: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's id */
+                job: string;
+                /** @description The call's hash */
+                call: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The value: JSON, or other bytes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description The client has this value: `if-none-match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no-such-job` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `job-failed`: the call has failed; `not-over`: it has no value yet */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     cancelJob: {
         parameters: {
             query?: never;
@@ -1427,6 +1673,26 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listOpenPromises: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The promises */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenPromises"];
                 };
             };
         };

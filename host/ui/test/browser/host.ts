@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { extname, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContextOptions, chromium, type Page, type Route } from "playwright-core";
 
 const ROOT = resolve(import.meta.dirname, "../../../..");
 const BINARY = resolve(ROOT, process.env["BRRR_HOST_BIN"] ?? "target/debug/brrr-host");
@@ -110,6 +110,17 @@ export class Host {
   }
 }
 
+/** For those who work on the page: its files from this folder in place of those in the binary, with the binary's headers. */
+const DIST = process.env["UI_DIST"];
+
+async function fromFolder(route: Route, folder: string): Promise<void> {
+  const path = new URL(route.request().url()).pathname.slice("/ui/".length);
+  const file = join(folder, path.includes(".") ? path : "index.html");
+  const response = await route.fetch({ url: new URL("/ui/", route.request().url()).href });
+  const type = { ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" }[extname(file)] ?? "text/html; charset=utf-8";
+  await route.fulfill({ response, status: 200, headers: { ...response.headers(), "content-type": type }, path: file });
+}
+
 export function browse(): Promise<Browser> {
   // Tests may run as root, where Chromium's sandbox refuses to.
   const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -119,6 +130,7 @@ export function browse(): Promise<Browser> {
 /** A page whose errors, and whose breaches of its policy, fail the test that looks at them. */
 export async function open(browser: Browser, address: string, options: BrowserContextOptions = {}): Promise<{ page: Page; errors: string[] }> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce", ...options });
+  if (DIST) await context.route(`${new URL(address).origin}/ui/**`, (route) => fromFolder(route, DIST));
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
   const errors: string[] = [];
