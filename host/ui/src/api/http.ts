@@ -79,7 +79,8 @@ export async function send(path: string, options: Options = {}): Promise<Respons
     throw new Unreachable();
   }
   if (response.ok) return response;
-  if (response.status === 401 && sent === token.peek()) {
+  // A change may need another token than reading does: then the answer says so.
+  if (response.status === 401 && init.method === "GET" && sent === token.peek()) {
     wasRefused.value = sent !== null;
     isLockedOut.value = true;
   }

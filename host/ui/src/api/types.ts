@@ -66,12 +66,24 @@ export interface ScheduleList {
   readonly schedules: readonly Schedule[];
 }
 
-/** A line of a call's log. */
+/** A line that a call has logged or printed. */
 export interface LogLine {
-  readonly at: string;
+  readonly time: string;
   readonly level: string;
-  readonly message: string;
-  readonly attempt?: number;
-  readonly stream?: string;
-  readonly fields?: Readonly<Record<string, string>> | readonly (readonly [string, string])[];
+  /** `log`, `stdout` or `stderr`. */
+  readonly stream: string;
+  readonly text: string;
+  readonly fields?: Readonly<Record<string, string>>;
+  readonly attempt: number;
+  readonly number: number;
+  /** How many bytes of a long line are left out. */
+  readonly left_out?: number;
+}
+
+export interface CallLogs {
+  readonly lines: readonly LogLine[];
+  /** How many lines before the first one are not kept any more. */
+  readonly cut: number;
+  /** There are more lines. */
+  readonly more: boolean;
 }

@@ -30,7 +30,7 @@ export function fields(schema: unknown): Field[] | undefined {
   if (typeof schema !== "object" || schema === null) return undefined;
   const { type, properties, required = [] } = schema as Schema;
   if ((type !== undefined && type !== "object") || !properties) return undefined;
-  return Object.entries(properties).map(([name, property]) => ({
+  const all = Object.entries(properties).map(([name, property]) => ({
     name,
     title: property.title ?? name,
     description: property.description,
@@ -39,6 +39,8 @@ export function fields(schema: unknown): Field[] | undefined {
     choices: property.enum ?? [],
     schema: property,
   }));
+  // The gateway gives the members of an object in the order of their names. What is needed comes first.
+  return all.toSorted((a, b) => Number(b.isRequired) - Number(a.isRequired));
 }
 
 function kind(schema: Schema): Field["kind"] {

@@ -69,7 +69,8 @@ export function Shell({ children }: { readonly children: ComponentChildren }): V
             <circle cx="23" cy="10" r="3" class="brand-dot" />
             <circle cx="23" cy="22" r="3" class="brand-dot" />
           </svg>
-          brrr
+          <span class="wide-only">brrr</span>
+          <span class="sr-only">overview</span>
         </a>
         <nav aria-label="Views">
           {LINKS.map(({ name, path }) => (
@@ -83,7 +84,7 @@ export function Shell({ children }: { readonly children: ComponentChildren }): V
           <kbd aria-hidden="true">/</kbd>
         </form>
         <a class="button primary" href={to(["start"])}>
-          Start a job
+          Start<span class="wide-only"> a job</span>
         </a>
         <span class={isLive.value ? "live on" : "live"} title={isLive.value ? "Changes are shown when they happen" : "Reads again every few seconds"}>
           <span class="sr-only">{isLive.value ? "live" : "not live"}</span>

@@ -22,7 +22,7 @@ export const word = (state: string): string => WORDS[state] ?? state;
 export function State({ state }: { readonly state: string }): VNode {
   return (
     <span class={`state state-${state}`}>
-      <span aria-hidden="true">{SIGNS[state] ?? "?"}</span> {word(state)}
+      <span aria-hidden="true">{SIGNS[state] ?? "?"}</span> <span class="word">{word(state)}</span>
     </span>
   );
 }

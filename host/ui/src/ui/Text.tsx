@@ -63,7 +63,14 @@ export function Id({ children, length = 12 }: { readonly children: string; reado
       {/* Only pages over HTTPS or of localhost may copy. */}
       {isSecureContext && (
         <button type="button" class="icon" onClick={() => void copy()} aria-label={isCopied ? "Copied" : "Copy"} title="Copy">
-          {isCopied ? "✓" : "⧉"}
+          {isCopied ? (
+            "✓"
+          ) : (
+            <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true" class="outline">
+              <rect x="5.5" y="5.5" width="8" height="8" rx="1.5" />
+              <path d="M10.5 3.5V3A1.5 1.5 0 0 0 9 1.5H4A1.5 1.5 0 0 0 2.5 3v5A1.5 1.5 0 0 0 4 9.5" />
+            </svg>
+          )}
         </button>
       )}
     </span>

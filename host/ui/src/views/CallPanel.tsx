@@ -6,8 +6,8 @@ import type { Change } from "../api/events.ts";
 import { can } from "../api/features.ts";
 import { get, v1 } from "../api/http.ts";
 import { useLive } from "../api/live.ts";
-import type { AwaitedPromises, Failure, Job, LogLine, Tree } from "../api/types.ts";
-import { count, many } from "../logic/text.ts";
+import type { AwaitedPromises, CallLogs, Failure, Job, Tree } from "../api/types.ts";
+import { count, many, size } from "../logic/text.ts";
 import { type Call, failureChain, isEnded, isFailed, jobOf, states } from "../logic/tree.ts";
 import { moment, span } from "../logic/time.ts";
 import { place, to } from "../router.ts";
@@ -230,43 +230,47 @@ function PromiseAnswer({ id, name }: { readonly id: string; readonly name: strin
   return promise ? <PromiseForm job={id} promise={promise} /> : <p class="muted">The job does not wait for it any more.</p>;
 }
 
-interface LogDocument {
-  readonly lines?: readonly LogLine[];
-  readonly logs?: readonly LogLine[];
-  readonly cut?: boolean;
-}
+/** So many lines are read. Few calls log more. */
+const LINES = 2_000;
 
 function Logs({ id, call, isOver }: { readonly id: string; readonly call: Call; readonly isOver: boolean }): VNode {
-  const logs = useLive(`logs ${id} ${call.hash} ${call.state}`, (signal) => get<LogDocument>(v1("jobs", id, "calls", call.hash, "logs"), { signal }), {
-    every: 3_000,
-    until: () => isOver,
-  });
-  const lines = logs.data.value?.lines ?? logs.data.value?.logs;
+  const path = `${v1("jobs", id, "calls", call.hash, "logs")}?limit=${LINES}`;
+  const logs = useLive(`${path} ${call.state}`, (signal) => get<CallLogs>(path, { signal }), { every: 3_000, until: () => isOver });
+  const { lines = [], cut = 0, more = false } = logs.data.value ?? {};
+  const attempts = (lines.at(-1)?.attempt ?? 1) > 1;
   return (
     <Section title="Logs">
       {logs.error.value && <Problem error={logs.error.value} />}
-      {lines?.length === 0 && <p class="muted">The call has logged nothing.</p>}
-      {lines && lines.length > 0 && (
+      {logs.data.value && lines.length === 0 && <p class="muted">{isOver ? "The call has logged nothing." : "Nothing yet: a run's lines are here when the run has ended."}</p>}
+      {cut > 0 && <p class="muted">{many(cut, "older line is", "older lines are")} not kept any more.</p>}
+      {lines.length > 0 && (
         // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a region that scrolls
         <div class="logs" tabIndex={0} role="region" aria-label="Logs">
-          {lines.map((line, index) => (
-            <div key={index} class={`log log-${line.level}`}>
-              <time dateTime={line.at} title={moment(Date.parse(line.at))}>
-                {new Date(line.at).toLocaleTimeString()}
+          {lines.map((line) => (
+            <div key={line.number} class={`log log-${line.level}`}>
+              <time dateTime={line.time} title={moment(Date.parse(line.time))}>
+                {new Date(line.time).toLocaleTimeString()}
               </time>
-              <span class="log-level">{line.level}</span>
+              <span class="log-level">{line.stream === "log" ? line.level : line.stream}</span>
               <span class="log-text">
-                <Text most={2_000}>{line.message}</Text>
-                {(Array.isArray(line.fields) ? line.fields : Object.entries(line.fields ?? {})).map(([name, value]) => (
+                {attempts && <span class="log-field">attempt {line.attempt} </span>}
+                <Text most={2_000}>{line.text}</Text>
+                {Object.entries(line.fields ?? {}).map(([name, value]) => (
                   <span class="log-field" key={name}>
                     {" "}
                     <Text most={80}>{name}</Text>=<Text most={300}>{value}</Text>
                   </span>
                 ))}
+                {line.left_out !== undefined && <span class="log-field"> … {size(line.left_out)} left out</span>}
               </span>
             </div>
           ))}
         </div>
+      )}
+      {more && (
+        <p class="muted">
+          There are more: <code>brrr-host logs {id}</code> shows all.
+        </p>
       )}
     </Section>
   );

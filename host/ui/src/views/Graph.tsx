@@ -77,8 +77,8 @@ export function Graph({ rows, current, selected, onKey, onShow }: CallsViewProps
         <button type="button" class="icon" aria-label="Larger" onClick={() => zoom(1)}>
           +
         </button>
-        <button type="button" class="link" onClick={fit}>
-          fit
+        <button type="button" class="icon" aria-label="Fit into the window" title="Fit into the window" onClick={fit}>
+          ⤢
         </button>
       </div>
       <div ref={element} class="graph" role="tree" tabIndex={0} aria-label="Calls as a graph" aria-activedescendant={at ? `node-${current}` : undefined} onKeyDown={onKey}>
@@ -111,7 +111,7 @@ export function Graph({ rows, current, selected, onKey, onShow }: CallsViewProps
                 >
                   <span class="name" title={name}>
                     <Visible text={name} />
-                    {isGroup && <span class="times">×{count(row.calls.length)}</span>}
+                    {isGroup && <span class="times"> ×{count(row.calls.length)}</span>}
                   </span>
                   {isGroup ? <States states={counts} /> : <State state={row.call.state} />}
                 </div>

@@ -49,7 +49,14 @@ export function JobView({ id, hash }: { readonly id: string; readonly hash: stri
     [history, job, tree],
   );
   useChanges(v1("jobs", id, "events"), note);
-  const shown = useMemo(() => (tree.data.value ? jobOf(tree.data.value.tree) : undefined), [tree.data.value]);
+  const shown = useMemo(() => {
+    const made = tree.data.value && jobOf(tree.data.value.tree);
+    // The records do not say which of the queued calls are run right now. The events do.
+    for (const call of made?.calls.values() ?? []) {
+      if (call.state === "ready" && history.calls.get(call.hash)?.at(-1)?.to === "running") call.state = "running";
+    }
+    return made;
+  }, [tree.data.value, history.version.value]);
   // The end of a job changes the states of its calls.
   const over = job.data.value !== undefined && isOver(job.data.value);
   useEffect(() => {
@@ -283,8 +290,7 @@ function Calls({ id, job, top, hash, cut }: CallsProps): VNode {
     <section class="calls" aria-label="Calls">
       <div class="section-head">
         <h2>
-          {many(top.calls.size, "call")}
-          {cut && "+"}
+          {cut ? `${count(top.calls.size)}+ calls` : many(top.calls.size, "call")}
         </h2>
         <States states={counts} />
         <div class="tabs" role="group" aria-label="View">

@@ -41,7 +41,7 @@ export function JobRow({ job }: { readonly job: Job }): VNode {
 export function JobTable({ jobs, caption }: { readonly jobs: readonly Job[]; readonly caption: string }): VNode {
   return (
     <div class="table-box">
-      <table class="rows">
+      <table class="rows jobs-table">
         <caption class="sr-only">{caption}</caption>
         <thead>
           <tr>

@@ -105,7 +105,7 @@ describe("views", () => {
     await page.getByRole("button", { name: "Start", exact: true }).click();
     await page.getByText("This is needed.").waitFor();
     await page.getByLabel("Order number").fill("99");
-    await page.getByLabel("Card").selectOption("mastercard");
+    await page.locator("#input-card").selectOption("mastercard");
     await page.getByRole("button", { name: "Start", exact: true }).click();
     await page.waitForURL(/\/ui\/jobs\/[0-9a-f]+$/);
     await page.locator(".title .state-completed").waitFor();
@@ -130,10 +130,10 @@ describe("live", () => {
     await page.locator(".title .state-running").waitFor();
     await page.getByRole("treeitem", { name: /count_orders/ }).first().waitFor();
     // The first part ends while the others run, and then the job.
-    await page.locator(".row .state-completed").first().waitFor();
+    await page.locator(".row-name .state-completed").first().waitFor();
     expect(await host.state(job)).toBe("running");
     await page.locator(".title .state-completed").waitFor();
-    expect(await page.locator(".row .state-completed").count()).toBe(4);
+    expect(await page.locator(".row-name .state-completed").count()).toBe(4);
     expect(errors).toEqual([]);
   });
 
@@ -219,29 +219,35 @@ describe("actions", () => {
     await page.getByRole("button", { name: "Resume nightly" }).click();
     await page.getByRole("row", { name: /nightly/ }).getByText(/^in /).waitFor();
     await page.getByRole("button", { name: "Run nightly now" }).click();
-    await page.getByRole("link", { name: "A job" }).click();
+    await page.getByRole("link", { name: "A job", exact: true }).click();
     await page.getByRole("heading", { name: "ship" }).waitFor();
     await page.locator(".title .state-completed").waitFor();
     expect(errors).toEqual([]);
   });
 
   test("dead letters are sent again and dropped", async () => {
-    const other = await Worker.start({ flags: ["--unknown-task-grace", "1s"] });
+    // A worker that is killed while it runs a call, so often that nobody gives it the call again.
+    const other = await Worker.start({ flags: ["--max-deliveries", "1", "--lease", "1s"] });
     try {
       const letters = async (): Promise<number> =>
         ((await (await other.request("GET", "/v1/topics/shop/dead-letters")).json()) as { dead_letters: unknown[] }).dead_letters.length;
-      await other.command("schedule", "--topic", "shop", "unheard", "{}");
-      await other.command("schedule", "--topic", "shop", "unheard", '{"n": 2}');
+      const started = await Promise.all([1, 2].map((part) => other.job("count_orders", { part, seconds: 300 }, { wait: false })));
+      const running = async (): Promise<number> =>
+        ((await (await other.request("GET", "/v1/topics/shop")).json()) as { workers: { running: number }[] }).workers[0]?.running ?? 0;
+      await expect.poll(running, { timeout: 30_000 }).toBe(started.length);
+      await other.halt("worker", "SIGKILL");
+      await other.run();
       const { page, errors } = await visit("/dead-letters", {}, other);
       await expect.poll(letters, { timeout: 30_000 }).toBe(2);
-      await page.getByRole("heading", { name: "unheard" }).nth(1).waitFor();
+      await page.getByRole("heading", { name: "count_orders" }).nth(1).waitFor();
       await page.getByRole("button", { name: "Drop" }).first().click();
       await page.getByRole("button", { name: "Drop it" }).click();
       await expect.poll(letters).toBe(1);
+      await page.getByRole("button", { name: "Send again" }).nth(1).waitFor({ state: "detached" });
       await page.getByRole("button", { name: "Send again" }).click();
       await page.getByText("It was sent").waitFor();
       await page.getByRole("link", { name: "new job" }).click();
-      await page.getByRole("heading", { name: "unheard" }).first().waitFor();
+      await page.locator(".title .state-running").waitFor();
       expect(errors).toEqual([]);
     } finally {
       await other.stop();
@@ -293,7 +299,7 @@ describe("texts of others", () => {
 describe("10,000 calls", () => {
   test("the timeline is folded, opened, and stays small in the document", async () => {
     const { page, errors } = await visit(`/jobs/${importJob}`);
-    await page.getByRole("heading", { name: /10,001 calls|10,000 calls/ }).waitFor();
+    await page.getByRole("heading", { name: "10,000 calls", exact: true }).waitFor();
     const tree = page.getByRole("tree", { name: "Calls" });
     expect(await tree.getByRole("treeitem").count()).toBe(2);
     await tree.getByRole("treeitem", { name: /import_batch ×10/ }).click();
@@ -314,7 +320,7 @@ describe("10,000 calls", () => {
     expect(await graph.getByRole("treeitem").count()).toBeLessThan(80);
     await graph.getByRole("treeitem", { name: /^import_row/ }).last().click();
     await page.getByRole("complementary", { name: "Call" }).getByRole("heading", { name: "import_row" }).waitFor();
-    await page.getByRole("button", { name: "fit" }).click();
+    await page.getByRole("button", { name: "Fit into the window" }).click();
     expect(errors).toEqual([]);
   });
 
@@ -450,9 +456,9 @@ describe("accessibility", () => {
       for (const [name, path, ready] of VIEWS) {
         await page.goto(`${host.url}/ui${path()}`);
         await page.locator(ready).first().waitFor();
-        expect(await violations(page), `${name}, ${how}`).toEqual([]);
+        expect.soft(await violations(page), `${name}, ${how}`).toEqual([]);
         // Nothing is wider than the window.
-        expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), `${name}, ${how}`).toBeLessThanOrEqual(0);
+        expect.soft(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), `${name}, ${how}`).toBeLessThanOrEqual(0);
       }
       expect(errors).toEqual([]);
     });

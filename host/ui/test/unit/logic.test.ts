@@ -113,10 +113,10 @@ describe("forms", () => {
   };
   test("the value is what the fields say", () => {
     const all = fields(schema) ?? [];
-    expect(all.map(({ kind }) => kind)).toEqual(["boolean", "integer", "text", "choice", "json"]);
-    expect(all.map(initial)).toEqual(["false", "3", "", "", ""]);
+    expect(all.map(({ kind }) => kind)).toEqual(["boolean", "text", "integer", "choice", "json"]);
+    expect(all.map(initial)).toEqual(["false", "", "3", "", ""]);
     expect(json(all, { ok: "true", n: "12345678901234567890", by: 'a"b', kind: "1", more: "[1]" })).toEqual({
-      json: '{"ok":true,"n":12345678901234567890,"by":"a\\"b","kind":1,"more":[1]}',
+      json: '{"ok":true,"by":"a\\"b","n":12345678901234567890,"kind":1,"more":[1]}',
     });
     expect(json(all, { n: "1.5", more: "[" })).toEqual({ errors: { n: "This is no whole number.", by: "This is needed.", more: "This is no JSON." } });
     expect(json(all, { n: "0", by: "x" })).toEqual({ errors: { n: "At least 1." } });
