@@ -196,6 +196,92 @@ fn a_failure_is_told_with_its_causes() {
     assert_eq!((again.status, &again.json()["retry_of"]), (201, &failed["job"]), "{}", again.body);
 }
 
+#[test]
+fn a_call_of_a_job_is_read_with_payload_and_result() {
+    let (_env, _worker, http) = start(&[]);
+    let done =
+        start_job(&http, &json!({"task": "fib", "input": {"n": 4, "salt": "é"}}), &[("prefer", "wait=30")]).json();
+    let path = format!("/v1/jobs/{}", done["job"].as_str().expect("an id"));
+    let tree = http.get(&format!("{path}/tree")).json()["tree"].clone();
+    let (asked, ended) = (tree["asked"].as_str(), tree["ended"].as_str());
+    assert!(asked.is_some() && asked <= ended, "{tree}");
+    let child = &tree["children"][0];
+    let call = format!("{path}/calls/{}", child["call"].as_str().expect("a hash"));
+    // The same document as in the tree, with one level of children.
+    let read = http.get(&call).json();
+    assert_eq!(
+        (&read["tree"]["call"], &read["tree"]["task"], &read["tree"]["state"]),
+        (&child["call"], &json!("fib"), &json!("completed"))
+    );
+    assert_eq!(read["tree"]["children"][0]["call"], child["children"][0]["call"]);
+    let payload = http.get(&format!("{call}/payload"));
+    assert_eq!((payload.status, payload.header("content-type")), (200, Some("application/json")));
+    assert!(payload.body.contains("é") || payload.body.contains("\\u00e9"), "{}", payload.body);
+    let result = http.get(&format!("{call}/result"));
+    assert_eq!((result.status, result.header("content-type")), (200, Some("application/json")));
+    // The payload of a call and its value are told apart also when both were just read.
+    assert_eq!(http.get(&format!("{call}/payload")).body, payload.body);
+    assert_ne!(payload.body, result.body);
+    let tag = payload.header("etag").expect("an ETag").to_owned();
+    assert_eq!(http.send("GET", &format!("{call}/payload"), &[("if-none-match", &tag)], None).status, 304);
+    for (path, name) in [
+        (format!("{path}/calls/none"), "no-such-call"),
+        (format!("{path}/calls/none/payload"), "no-such-call"),
+        ("/v1/jobs/none/calls/none".to_owned(), "no-such-job"),
+    ] {
+        let missing = http.get(&path);
+        assert_eq!((missing.status, problem(&missing)), (404, name.to_owned()), "{path}");
+    }
+    let none = http.get(&format!("{path}/calls/none/result"));
+    assert_eq!((none.status, problem(&none)), (409, "not-over".to_owned()));
+}
+
+#[test]
+fn the_promises_of_all_running_jobs_are_listed() {
+    let (_env, _worker, http) = start(&[]);
+    let body =
+        json!({"task": "asks", "input": {"name": "approval", "limit": 0}, "options": {"scope": "job", "label": "Ann"}});
+    let job = id(&start_job(&http, &body, &[]));
+    let open = eventually("the promise is open", || {
+        let open = http.get("/v1/promises").json();
+        if open["promises"].as_array().is_some_and(|all| all.len() == 1) { Ok(open) } else { Err(open.to_string()) }
+    });
+    let promise = &open["promises"][0];
+    assert_eq!(
+        (promise["job"].as_str(), &promise["task"], &promise["label"], &promise["name"], &promise["awaited_by"]),
+        (Some(job.as_str()), &json!("asks"), &json!("Ann"), &json!("approval"), &json!("asks"))
+    );
+    assert_eq!((&promise["schema"], &open["cut"]), (&json!(null), &json!(false)));
+    let of_job = http.get(&format!("/v1/jobs/{job}/promises")).json();
+    assert_eq!(of_job["promises"][0]["call"], promise["call"]);
+    assert_eq!(http.post(&format!("/v1/jobs/{job}/promises/approval"), "true").status, 200);
+    let _ = http.send("GET", &format!("/v1/jobs/{job}"), &[("prefer", "wait=30")], None);
+    assert_eq!(http.get("/v1/promises").json()["promises"], json!([]));
+}
+
+/// The page is served without a token, whether this binary has it or not. Everything else at its path needs the token.
+#[test]
+fn the_page_needs_no_token_and_says_what_it_may_do() {
+    let mut env = Env::new();
+    env.set("BRRR_HTTP_TOKEN", "0123456789abcdef");
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let http = Http::of(&worker);
+    for path in ["/ui", "/ui/", "/ui/jobs/5d41", "/ui/assets/none.js"] {
+        let answer = http.get(path);
+        assert!(matches!(answer.status, 200 | 404), "{path}: {}", answer.status);
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+    let page = http.get("/ui/");
+    let is_built = page.header("content-type") == Some("text/html; charset=utf-8");
+    assert!(is_built || (page.status == 404 && page.body.contains("scripts/ui.sh")), "{}: {}", page.status, page.body);
+    assert_eq!(http.get("/ui/assets/none.js").status, 404);
+    for (method, path) in [("POST", "/ui"), ("POST", "/ui/jobs"), ("GET", "/uix"), ("GET", "/v1/jobs"), ("GET", "/")] {
+        assert_eq!(http.send(method, path, &[], None).status, 401, "{method} {path}");
+    }
+}
+
 /// The events of a stream, until it ends.
 fn events(http: &Http, path: &str, after: Option<&str>) -> Vec<(String, Value)> {
     let stream = BufReader::new(http.stream(path, after));
@@ -284,8 +370,12 @@ fn the_document_describes_each_path() {
         for (method, operation) in methods.as_object().expect("methods") {
             let what = format!("{method} {path}");
             assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{what}");
-            let filled =
-                path.replace("{job}", "none").replace("{topic}", "none").replace("{name}", "x").replace("{id}", "x");
+            let filled = path
+                .replace("{job}", "none")
+                .replace("{topic}", "none")
+                .replace("{name}", "x")
+                .replace("{id}", "x")
+                .replace("{call}", "none");
             // A stream of all events has no end.
             if path == "/v1/events" {
                 continue;

@@ -84,7 +84,9 @@ export function Shell({ children }: { readonly children: ComponentChildren }): V
           <kbd aria-hidden="true">/</kbd>
         </form>
         <a class="button primary" href={to(["start"])}>
-          Start<span class="wide-only"> a job</span>
+          <span>
+            Start<span class="wide-only"> a job</span>
+          </span>
         </a>
         <span class={isLive.value ? "live on" : "live"} title={isLive.value ? "Changes are shown when they happen" : "Reads again every few seconds"}>
           <span class="sr-only">{isLive.value ? "live" : "not live"}</span>

@@ -55,7 +55,7 @@ async function look(signal: AbortSignal): Promise<Seen> {
 
 export function Overview(): VNode {
   const seen = useLive("overview", look, { every: 10_000 });
-  const recent = useLive("recent", (signal) => listJobs({ limit: "60" }, signal), { every: 5_000 });
+  const recent = useLive("recent", (signal) => listJobs({ limit: "48" }, signal), { every: 5_000 });
   useChanges("/v1/events", ({ subject, to: state }) => {
     if (subject !== "job") return;
     recent.refresh();

@@ -128,10 +128,10 @@ function ScheduleRow({ line: { schedule, lastJob }, refresh }: { readonly line: 
         )}
       </td>
       <td class="actions">
-        <button type="button" disabled={isBusy.value} onClick={() => void act("run")} aria-label={`Run ${schedule.name} now`}>
+        <button type="button" disabled={isBusy.value} onClick={() => void act("run")} aria-label={`Run now: ${schedule.name}`}>
           Run now
         </button>
-        <button type="button" disabled={isBusy.value} onClick={() => void act(schedule.paused ? "resume" : "pause")} aria-label={`${schedule.paused ? "Resume" : "Pause"} ${schedule.name}`}>
+        <button type="button" disabled={isBusy.value} onClick={() => void act(schedule.paused ? "resume" : "pause")} aria-label={`${schedule.paused ? "Resume" : "Pause"}: ${schedule.name}`}>
           {schedule.paused ? "Resume" : "Pause"}
         </button>
       </td>

@@ -214,11 +214,11 @@ describe("actions", () => {
   test("schedules are paused, resumed and run", async () => {
     await host.command("cron", "add", "nightly", "0 3 * * *", "--tz", "Europe/Berlin", "--topic", "shop", "ship", '{"id": 5}');
     const { page, errors } = await visit("/schedules");
-    await page.getByRole("button", { name: "Pause nightly" }).click();
+    await page.getByRole("button", { name: "Pause: nightly" }).click();
     await page.getByText("paused").first().waitFor();
-    await page.getByRole("button", { name: "Resume nightly" }).click();
+    await page.getByRole("button", { name: "Resume: nightly" }).click();
     await page.getByRole("row", { name: /nightly/ }).getByText(/^in /).waitFor();
-    await page.getByRole("button", { name: "Run nightly now" }).click();
+    await page.getByRole("button", { name: "Run now: nightly" }).click();
     await page.getByRole("link", { name: "A job", exact: true }).click();
     await page.getByRole("heading", { name: "ship" }).waitFor();
     await page.locator(".title .state-completed").waitFor();

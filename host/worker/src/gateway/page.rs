@@ -89,7 +89,8 @@ pub fn is_of(request: &Request) -> bool {
 
 /// The routes of the page.
 pub fn router() -> Router<Gateway> {
-    let root = || routing::get(async |State(gateway): State<Gateway>, headers: HeaderMap| answer(&gateway, "", &headers));
+    let root =
+        || routing::get(async |State(gateway): State<Gateway>, headers: HeaderMap| answer(&gateway, "", &headers));
     let below = async |State(gateway): State<Gateway>, Path(path): Path<String>, headers: HeaderMap| {
         answer(&gateway, &path, &headers)
     };

@@ -79,11 +79,7 @@ pub async fn read(State(gateway): State<Gateway>, Path(path): Path<(String, Stri
         (status = 404, description = "`no-such-job`, `no-such-call`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn payload(
-    State(gateway): State<Gateway>,
-    Path(path): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Answer {
+pub async fn payload(State(gateway): State<Gateway>, Path(path): Path<(String, String)>, headers: HeaderMap) -> Answer {
     let (_, _, call) = find(&gateway, path).await?;
     let _turn = gateway.shared.results.turn().await;
     let record = gateway.shared.backend.store().get(&Key::call(&call)).await?.ok_or_else(|| no_such_call(&call))?;
@@ -115,9 +111,7 @@ pub async fn result(State(gateway): State<Gateway>, Path(path): Path<(String, St
     let _turn = gateway.shared.results.turn().await;
     match gateway.shared.client.outcome(&id, &call).await? {
         Some(Ok(value)) => bytes(&gateway, &call, value, &headers).await,
-        Some(Err(failure)) => {
-            Err(Problem::new(ProblemKind::JobFailed, failure.to_string()).with_failure(&failure))
-        }
+        Some(Err(failure)) => Err(Problem::new(ProblemKind::JobFailed, failure.to_string()).with_failure(&failure)),
         None => Err(Problem::new(ProblemKind::NotOver, "the call has no value")),
     }
 }
