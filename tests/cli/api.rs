@@ -278,7 +278,8 @@ fn the_page_needs_no_token_and_says_what_it_may_do() {
     assert!(is_built || (page.status == 404 && page.body.contains("scripts/ui.sh")), "{}: {}", page.status, page.body);
     assert_eq!(http.get("/ui/assets/none.js").status, 404);
     for (method, path) in [("POST", "/ui"), ("POST", "/ui/jobs"), ("GET", "/uix"), ("GET", "/v1/jobs"), ("GET", "/")] {
-        assert_eq!(http.send(method, path, &[], None).status, 401, "{method} {path}");
+        // A connection is closed after a refused request whose body was not read.
+        assert_eq!(Http::of(&worker).send(method, path, &[], None).status, 401, "{method} {path}");
     }
 }
 
