@@ -16,7 +16,7 @@ export BRRR_HOST_BIN=${BRRR_HOST_BIN:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/br
 [ -f "$GUESTS/rust/rust-page.wasm" ] || "$ROOT/scripts/guests.sh" rust
 FOLDER=$(mktemp -d)
 : >"$FOLDER/log"
-(cd "$FOLDER" && exec "$BRRR_HOST_BIN" serve --topic shop --http 127.0.0.1:0 --backend memory: 2>log) &
+(cd "$FOLDER" && exec "$BRRR_HOST_BIN" serve --topic shop --http 127.0.0.1:0 --backend sqlite:store.db 2>log) &
 gateway=$!
 trap 'kill $gateway 2>/dev/null || true; wait $gateway 2>/dev/null || true; rm -rf "$FOLDER"' EXIT
 url=

@@ -19,7 +19,7 @@ test("pictures", { timeout: 240_000 }, async () => {
     await host.run();
     for (let id = 1; id <= 40; id += 1) await host.job("order", { id, items: (id * 7) % 5, card: id % 13 === 0 ? "expired" : "visa" }, { wait: id % 4 === 0 });
     const flaky = host.job("flaky", {});
-    const imported = await host.job("import", { n: 10_000 }, { options: { label: "orders of november" } });
+    await host.job("import", { n: 10_000 }, { options: { label: "orders of november" } });
     const failed = await host.job("order", { id: 4711, items: 24, card: "expired" }, { options: { label: "Ann" } });
     const good = await host.job("order", { id: 4712, items: 24 });
     await flaky;
