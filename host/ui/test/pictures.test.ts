@@ -50,7 +50,7 @@ test("pictures", { timeout: 240_000 }, async () => {
     await picture("jobs", "/jobs", "tbody tr");
     await picture("timeline", `/jobs/${good}`, ".row");
     await picture("failure", `/jobs/${failed}/calls/${cause}`, ".panel .payload pre");
-    await picture("graph", `/jobs/${failed}?view=graph`, ".node", dark);
+    await picture("graph", `/jobs/${good}?view=graph`, ".node", dark);
     await picture("promises", "/promises", ".promises .card");
   } finally {
     await browser.close();
