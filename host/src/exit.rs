@@ -7,20 +7,21 @@
 //! | 1 | a fault of this program, or of something that it has no code for |
 //! | 2 | usage: an unknown flag, a missing or bad argument, a payload that the codec does not take |
 //! | 3 | the stored value is not what the codec reads (try `--codec raw`) |
-//! | 10 | component: it can't be loaded, as it is |
+//! | 10 | component: it can't be loaded, as it is, or no trusted key has signed it (`--trust`) |
 //! | 11 | component: it can't be built: no project, a missing tool, or a mistake in the sources |
 //! | 20 | backend: it can't be used as it is: a wrong URL or option, a damaged, foreign or read-only store, or one of a newer version |
-//! | 21 | backend: it can't be reached, is busy or full; the same command may succeed later |
+//! | 21 | backend or registry: it can't be reached, is busy or full; the same command may succeed later |
 //! | 22 | backend: a table, a queue or a SQLite file is not there yet (`brrr-host setup`) |
 //! | 30 | the call failed |
 //! | 31 | the call failed because no worker handled its task within the grace |
 //! | 32 | the call or its job timed out |
 //! | 33 | the job was cancelled |
-//! | 40 | not there: no outcome yet, or nobody asked for it; no such job, dead letter, schedule or call |
+//! | 40 | not there: no outcome yet, or nobody asked for it; no such job, dead letter, schedule or call, no such component in a registry |
 //! | 41 | the time given to wait ran out; the job goes on |
-//! | 42 | refused: a worker can't load what was pushed, or it answers calls in another way (`push`), the job is alive (`forget`, `retry`) or over (`cancel`, `resolve`, `reject`), the promise has another answer (`resolve`, `reject`), nothing describes the call (`dlq send`), another schedule has the name (`cron add`), or the call hash stands for another call |
+//! | 42 | refused: a registry takes no such component (`publish`), a worker can't load what was pushed, or it answers calls in another way (`push`), the job is alive (`forget`, `retry`) or over (`cancel`, `resolve`, `reject`), the promise has another answer (`resolve`, `reject`), nothing describes the call (`dlq send`), another schedule has the name (`cron add`), or the call hash stands for another call |
 //! | 43 | stuck work was found, and is not repaired (`doctor`) |
 //! | 50 | the address can't be listened on: in use, or not ours |
+//! | 51 | registry: it wants a login, or another one |
 //! | 60 | tests: a case failed (`brrr-host test`) |
 //! | 130 | interrupted (Ctrl-C) before it was done; for a worker: twice |
 //! | 141 | nobody reads the output any more |
@@ -32,6 +33,7 @@ use brrr_worker::topic_worker::StopReason;
 use brrr_worker::wasm::LoadError;
 
 use crate::build::BuildError;
+use crate::registry::RegistryError;
 
 /// How the program ends. The numbers are grouped by ten: usage, component, backend, call, waiting, network, tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +58,7 @@ pub enum Exit {
     Refused = 42,
     StuckWork = 43,
     CannotListen = 50,
+    RegistryLogin = 51,
     TestsFailed = 60,
     /// 128 + SIGINT, as in shells.
     Interrupted = 130,
@@ -89,7 +92,7 @@ impl Exit {
     }
 }
 
-const ALL: [Exit; 22] = [
+const ALL: [Exit; 23] = [
     Exit::Done,
     Exit::Fault,
     Exit::Usage,
@@ -108,6 +111,7 @@ const ALL: [Exit; 22] = [
     Exit::Refused,
     Exit::StuckWork,
     Exit::CannotListen,
+    Exit::RegistryLogin,
     Exit::TestsFailed,
     Exit::Interrupted,
     Exit::BrokenPipe,
@@ -159,6 +163,19 @@ impl From<&LoadError> for Exit {
     }
 }
 
+impl From<&RegistryError> for Exit {
+    fn from(error: &RegistryError) -> Self {
+        match error {
+            RegistryError::NoClient { .. } => Self::Fault,
+            RegistryError::NotFound { .. } => Self::NotThere,
+            RegistryError::Login { .. } | RegistryError::BadLogin { .. } => Self::RegistryLogin,
+            RegistryError::NotAComponent { .. } | RegistryError::OtherBytes { .. } => Self::BadComponent,
+            RegistryError::Unreachable { .. } => Self::Unavailable,
+            RegistryError::Refused { .. } => Self::Refused,
+        }
+    }
+}
+
 impl From<&BuildError> for Exit {
     fn from(error: &BuildError) -> Self {
         match error {
@@ -178,10 +195,10 @@ Exit codes:
   1    a fault of this program
   2    usage, or a payload that the codec does not take
   3    the stored value is not what the codec reads
-  10   component: can't be loaded
+  10   component: can't be loaded, or is not signed by a trusted key
   11   component: can't be built
   20   backend: can't be used as it is
-  21   backend: unreachable, busy or full; try again
+  21   backend or registry: unreachable, busy or full; try again
   22   backend: not set up
   30   the call failed
   31   no worker handles the task
@@ -192,6 +209,7 @@ Exit codes:
   42   refused: the job is alive or over, the promise has another answer, or the call hash stands for another call
   43   stuck work was found (doctor)
   50   can't listen on the address
+  51   registry: wants a login
   60   tests: a case failed
   130  interrupted
   141  nobody reads the output

@@ -7,6 +7,8 @@
 COMPONENTS=(
   demo=examples/demo/python/app.py
   conformance=guests/python/conformance/app.py
+  changes-before=guests/python/changes/before.py
+  changes-after=guests/python/changes/after.py
   example=guests/python/example/app.py
   mistakes=guests/python/mistakes/app.py
   fetch=guests/python/example/fetch.py

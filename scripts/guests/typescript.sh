@@ -7,6 +7,8 @@
 COMPONENTS=(
   demo=examples/demo/typescript/app.ts
   conformance=guests/typescript/conformance/app.ts
+  changes-before=guests/typescript/changes/before.ts
+  changes-after=guests/typescript/changes/after.ts
   example=guests/typescript/example/app.ts
   fetch=guests/typescript/example/fetch.ts
   smoothie=examples/smoothie/typescript/app.ts

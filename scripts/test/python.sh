@@ -6,7 +6,7 @@
 cd "$ROOT/guests/python"
 export PYTHONDONTWRITEBYTECODE=1 MYPYPATH=$ROOT/guests/python/sdk
 "$BUILD/venv/bin/mypy" --cache-dir "$BUILD/.mypy" --strict --no-error-summary sdk/brrr
-for app in tests/typed.py {conformance,example}/app.py "$ROOT"/examples/{demo,smoothie}/python/app.py \
+for app in tests/typed.py {conformance,example}/app.py changes/{before,after}.py "$ROOT"/examples/{demo,smoothie}/python/app.py \
   "$ROOT/host/templates/python/app.py"; do
   "$BUILD/venv/bin/mypy" --cache-dir "$BUILD/.mypy" --strict --no-error-summary "$app"
 done

@@ -150,6 +150,7 @@ macro_rules! contract_for {
                 a_live_job_with_unnamed_children_keeps_everything;
             shipping:
                 a_component_goes_in_and_out
+                a_signature_comes_later
                 a_change_sends_few_chunks
                 a_component_of_many_portions_goes_in_and_out
                 what_is_damaged_is_refused_until_it_is_sent_again

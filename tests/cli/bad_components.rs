@@ -78,7 +78,7 @@ fn leb(mut n: usize) -> Vec<u8> {
     }
 }
 
-fn section(id: u8, body: &[u8]) -> Vec<u8> {
+pub fn section(id: u8, body: &[u8]) -> Vec<u8> {
     [vec![id], leb(body.len()), body.to_vec()].concat()
 }
 
@@ -96,13 +96,13 @@ fn nested(depth: usize) -> Vec<u8> {
 }
 
 /// A component with an unused custom section of this size.
-fn with_custom(bytes: usize) -> Vec<u8> {
+pub fn with_custom(bytes: usize) -> Vec<u8> {
     let body = [vec![1, b'x'], vec![0; bytes]].concat();
     [Fixture::default().component(), section(0, &body)].concat()
 }
 
 /// A component with an import or export whose name has arbitrary bytes. No tool would write such a name.
-fn named(import: bool, name: &str) -> Vec<u8> {
+pub fn named(import: bool, name: &str) -> Vec<u8> {
     let name = [vec![0], leb(name.len()), name.as_bytes().to_vec()].concat();
     // The import or export is an instance of an empty component, or of an empty instance type.
     let empty = [section(4, COMPONENT), section(5, &[1, 0, 0, 0])].concat();

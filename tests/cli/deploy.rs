@@ -1,10 +1,11 @@
 //! Code that is pushed to running workers: `push`, `deploy`, `pull`, and `run` without components.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::codec::python;
-use brrr_protocol::model::JobId;
+use brrr_protocol::model::{CallHash, JobId};
 use brrr_protocol::shipping::{About, Change, Component, ComponentToPush, PushOptions};
 use brrr_protocol::starting::{StartRequest, Started};
 use bytes::Bytes;
@@ -13,11 +14,12 @@ use serde_json::{Value, json};
 
 use crate::control::{job, schedule};
 use crate::harness::{Env, Running, TOPIC, block_on, eventually, guest};
+use crate::servers::Server;
 use crate::servers::redis::Flavour;
 use crate::{aws, redis};
 
 /// The conformance guest with other texts in its code. They have as many bytes as those that they replace.
-fn patched(env: &Env, name: &str, patches: &[(&str, &str)]) -> PathBuf {
+pub fn patched(env: &Env, name: &str, patches: &[(&str, &str)]) -> PathBuf {
     let mut bytes = std::fs::read(guest()).expect("the guest");
     for (old, new) in patches {
         assert_eq!(old.len(), new.len());
@@ -29,21 +31,33 @@ fn patched(env: &Env, name: &str, patches: &[(&str, &str)]) -> PathBuf {
 }
 
 /// A worker that serves what is pushed.
-fn follower(env: &Env) -> Running {
-    let worker = env.start(["run", "--topic", TOPIC]);
+pub fn follower(env: &Env) -> Running {
+    follower_with(env, &[])
+}
+
+/// The same, with more flags.
+pub fn follower_with(env: &Env, more: &[&str]) -> Running {
+    let worker = env.start([&["run", "--topic", TOPIC], more].concat());
     worker.wait_for_stderr("serving topic");
     worker
 }
 
-fn push(env: &Env, guest: &std::path::Path, more: &[&str]) -> Value {
+pub fn push(env: &Env, guest: &std::path::Path, more: &[&str]) -> Value {
     let path = guest.to_str().expect("UTF-8");
     let pushed = env.run([&["push", path, "--output", "json"], more].concat());
     pushed.ok();
     pushed.json()
 }
 
-fn hello(env: &Env, name: &str) -> String {
+pub fn hello(env: &Env, name: &str) -> String {
     env.run(["call", "hello", &format!("{{\"greetee\": \"{name}\"}}")]).ok().to_owned()
+}
+
+fn waits_for_its_promise(env: &Env, job_id: &str) {
+    eventually("the job waits for its promise", || {
+        let job = env.run(["job", job_id]).stdout;
+        if job.contains("promise") { Ok(()) } else { Err(job) }
+    });
 }
 
 /// What workers say of a revision.
@@ -91,10 +105,7 @@ fn revisions_come_and_go(env: &Env, url: Option<&str>) {
     assert_eq!(pushed["loaded"].as_array().map(Vec::len), Some(1), "{pushed}");
     assert_eq!(hello(env, "one"), "Hello, one!");
     let pinned = schedule(env, &["asks_caught", "{\"name\": \"p\"}"]);
-    eventually("the job waits for its promise", || {
-        let job = env.run(["job", &pinned]).stdout;
-        if job.contains("promise") { Ok(()) } else { Err(job) }
-    });
+    waits_for_its_promise(env, &pinned);
 
     // Other code under the same names. Most of it is in the store already.
     let second = patched(env, "second.wasm", &[("Hello, ", "Howdy, "), ("should have been", "SHOULD have been")]);
@@ -156,52 +167,142 @@ fn revisions_come_and_go_on_redis() {
     revisions_come_and_go(&redis::env_on(redis::url(&server)), Some(&redis::url(&server)));
 }
 
-#[test]
-fn revisions_come_and_go_on_redis_and_dynamodb() {
-    let (Some(records), Some(server)) = (crate::servers::dynamodb::shared(), Flavour::Redis.start(None, &[])) else {
-        return;
-    };
-    let mut env = aws::env_on(records);
+/// Queues on Redis, and records on DynamoDB Local.
+fn redis_and_dynamodb() -> Option<(Env, Server)> {
+    let server = Flavour::Redis.start(None, &[])?;
+    let mut env = aws::env_on(crate::servers::dynamodb::shared()?);
     env.set("BRRR_QUEUE", "redis:");
     env.set("REDIS_URL", redis::url(&server));
     env.run(["setup"]).ok();
+    Some((env, server))
+}
+
+#[test]
+fn revisions_come_and_go_on_redis_and_dynamodb() {
+    let Some((env, _server)) = redis_and_dynamodb() else { return };
     revisions_come_and_go(&env, None);
+}
+
+/// Pushes a second revision for a part of the jobs, and takes it back. `greet` runs jobs for such names, and returns their ids with
+/// their values. Returns how many of `jobs` jobs the second revision had.
+fn a_ramp_takes_its_part(env: &Env, jobs: usize, greet: impl Fn(Range<usize>) -> Vec<(JobId, String)>) -> usize {
+    let worker = follower(env);
+    push(env, &guest(), &[]);
+    let second = patched(env, "second.wasm", &[("Hello, ", "Howdy, ")]);
+    let pushed = push(env, &second, &["--ramp", "20"]);
+    assert_eq!((&pushed["percent"], pushed["loaded"].as_array().map(Vec::len)), (&json!(20), Some(1)), "{pushed}");
+    let greeted = greet(0..jobs);
+    let new = greeted.iter().filter(|(job_id, _)| brrr_protocol::shipping::share(job_id) < 20).count();
+    for (job_id, value) in greeted {
+        assert_eq!(value.contains("Howdy"), brrr_protocol::shipping::share(&job_id) < 20, "{job_id}: {value}");
+    }
+    // A rollback concerns each job that is created from then on.
+    env.run(["deploy", "rollback", "1"]).ok();
+    for (job_id, value) in greet(jobs..jobs + 10) {
+        assert!(value.contains("Hello"), "{job_id}: {value}");
+    }
+    worker.stop().ok();
+    new
 }
 
 #[test]
 fn a_ramp_takes_its_part_of_the_jobs() {
     const JOBS: usize = 1_000;
     let env = Env::new();
-    let worker = follower(&env);
-    push(&env, &guest(), &[]);
-    let second = patched(&env, "second.wasm", &[("Hello, ", "Howdy, ")]);
-    let pushed = push(&env, &second, &["--ramp", "20"]);
-    assert_eq!((&pushed["percent"], pushed["loaded"].as_array().map(Vec::len)), (&json!(20), Some(1)), "{pushed}");
+    follower(&env).stop().ok();
     let client = Client::new(env.backend());
-    let jobs: Vec<JobId> = (0..JOBS)
-        .map(|n| {
-            let payload = Bytes::from(python::payload(&json!({"greetee": n.to_string()})));
-            let hash = python::call_hash_of_payload("hello", &payload).into();
-            let request = StartRequest::new(TOPIC.into(), "hello", payload, hash);
-            match block_on(client.start(&request, JobId::from_random(fastrand::u128(..)))).expect("a start") {
-                Started::New { job_id, call, .. } => (job_id, call),
-                other => panic!("{other:?}"),
-            }
-        })
-        .map(|(job_id, call)| {
+    let start = |n: usize| {
+        let payload = Bytes::from(python::payload(&json!({"greetee": n.to_string()})));
+        let hash = python::call_hash_of_payload("hello", &payload).into();
+        let request = StartRequest::new(TOPIC.into(), "hello", payload, hash);
+        match block_on(client.start(&request, JobId::from_random(fastrand::u128(..)))).expect("a start") {
+            Started::New { job_id, call, .. } => (job_id, call),
+            other => panic!("{other:?}"),
+        }
+    };
+    let value = |(job_id, call): (JobId, CallHash)| {
+        let value =
             eventually("the job ends", || match block_on(client.outcome(&job_id, &call)).expect("an outcome") {
                 Some(Ok(value)) => Ok(value),
                 other => Err(format!("{other:?}")),
             });
-            job_id
-        })
-        .collect();
-    let new = jobs.iter().filter(|job_id| brrr_protocol::shipping::share(job_id) < 20).count();
-    // The same jobs, by what they gave.
-    let howdies = jobs.iter().filter(|job_id| env.run(["read", "--job", job_id.as_str()]).stdout.contains("Howdy"));
-    assert_eq!(howdies.count(), new);
+        (job_id, String::from_utf8_lossy(&value).into_owned())
+    };
+    let new = a_ramp_takes_its_part(&env, JOBS, |names| {
+        let started: Vec<_> = names.map(start).collect();
+        started.into_iter().map(value).collect()
+    });
     assert!((170..=230).contains(&new), "{new} of {JOBS} jobs");
-    worker.stop().ok();
+}
+
+/// The same by commands, and with fewer jobs.
+fn a_ramp_takes_its_part_by_commands(env: &Env) {
+    a_ramp_takes_its_part(env, 40, |names| {
+        let call = |n: usize| {
+            let called = env.run(["call", "hello", &format!("{{\"greetee\": \"{n}\"}}"), "--output", "json"]);
+            called.ok();
+            let document = called.json();
+            let text = |key: &str| document[key].as_str().unwrap_or_else(|| panic!("{document}")).to_owned();
+            (JobId::from(text("job")), text("result"))
+        };
+        names.map(call).collect()
+    });
+}
+
+#[test]
+fn a_ramp_takes_its_part_of_the_jobs_on_redis() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    a_ramp_takes_its_part_by_commands(&redis::env_on(redis::url(&server)));
+}
+
+#[test]
+fn a_ramp_takes_its_part_of_the_jobs_on_redis_and_dynamodb() {
+    let Some((env, _server)) = redis_and_dynamodb() else { return };
+    a_ramp_takes_its_part_by_commands(&env);
+}
+
+#[test]
+fn a_job_under_way_ends_with_its_code_whatever_is_pushed() {
+    let env = Env::new();
+    let [before, after] = ["before", "after"].map(|of| guest().with_file_name(format!("rust-changes-{of}.wasm")));
+    let workers = [follower(&env), follower(&env)];
+    push(&env, &before, &[]);
+    // It has fanned out and slept, and waits.
+    let long = schedule(&env, &["long", "{\"n\": 10}"]);
+    waits_for_its_promise(&env, &long);
+    // Five revisions: one with other children, one without the task, one for a part of the jobs, one that no worker can load.
+    push(&env, &after, &[]);
+    push(&env, &guest(), &[]);
+    push(&env, &before, &["--ramp", "50"]);
+    let component = Component::cut(Bytes::from_static(b"\0asm no component")).expect("a component");
+    let broken = ComponentToPush { name: "broken".to_owned(), component, about: About::default() };
+    let client = Client::new(env.backend());
+    let nobody = PushOptions { percent: 0, ..PushOptions::default() };
+    block_on(client.push(&TOPIC.into(), &[broken], &nobody)).expect("a push");
+    push(&env, &after, &[]);
+    // One of the workers dies, and another one comes.
+    let [first, second] = workers;
+    first.signal(Signal::KILL);
+    first.end();
+    let third = follower(&env);
+    env.run(["resolve", &long, "go", "1000"]).ok();
+    let value = eventually("the job ends", || {
+        let read = env.run(["read", "--job", &long]);
+        if read.code == Some(0) { Ok(read.stdout) } else { Err(format!("{read:?}")) }
+    });
+    // 2 · (0 + … + 19) + 1000, with the children of the first revision.
+    assert_eq!(value.trim_end(), "1380");
+    // A new job has the newest.
+    let new = schedule(&env, &["long", "{\"n\": 10}", "--scope", "job"]);
+    waits_for_its_promise(&env, &new);
+    env.run(["resolve", &new, "go", "1000"]).ok();
+    let value = eventually("the new job ends", || {
+        let read = env.run(["read", "--job", &new]);
+        if read.code == Some(0) { Ok(read.stdout) } else { Err(format!("{read:?}")) }
+    });
+    assert_eq!(value.trim_end(), "1570");
+    second.stop().ok();
+    third.stop().ok();
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Env {
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if ["BRRR_", "REDIS_", "AWS_", "DYNAMODB_"].iter().any(|prefix| text.starts_with(prefix)) {
+            if ["BRRR_", "REDIS_", "AWS_", "DYNAMODB_", "DOCKER_"].iter().any(|prefix| text.starts_with(prefix)) {
                 command.env_remove(name);
             }
         }
@@ -107,6 +107,8 @@ impl Env {
         command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
         // The tests' own files may grant permissions without a question. The state folder of the user is not touched.
         command.env("BRRR_YES", "1").env("XDG_STATE_HOME", self.folder.path().join(".state"));
+        // The login of the user is not used.
+        command.env("DOCKER_CONFIG", self.folder.path().join(".docker"));
         command.env_remove("RUST_BACKTRACE").env("BRRR_TOPIC", TOPIC);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         if let Some(user) = self.user {

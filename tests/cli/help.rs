@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::Env;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 22] = [
     "run",
     "call",
     "schedule",
@@ -20,6 +20,9 @@ const COMMANDS: [&str; 19] = [
     "events",
     "forget",
     "serve",
+    "push",
+    "publish",
+    "pull",
     "inspect",
     "test",
     "wit",

@@ -29,6 +29,7 @@ mod gateway_limits;
 mod harness;
 mod help;
 mod hostile;
+mod hostile_pushers;
 #[path = "../support/servers/http.rs"]
 mod http_server;
 #[path = "../support/servers/https.rs"]
@@ -40,17 +41,22 @@ mod languages;
 mod logs;
 mod makespan;
 mod new;
+mod oci;
 mod permissions;
 mod processes;
 mod promises;
 mod redis;
 mod redis_keys;
+#[path = "../support/servers/registry.rs"]
+mod registry_server;
 #[path = "../support/servers/mod.rs"]
 mod servers;
 mod signals;
+mod signatures;
 mod starting;
 mod test;
 mod trust;
 mod usage;
+mod verify;
 mod watch;
 mod workers;

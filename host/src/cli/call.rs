@@ -28,9 +28,10 @@ pub struct CallCommand {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     wait: Option<Duration>,
 
-    /// Bring the code along: the component, or the folder of a project, in which the task is. A worker with `--accept-code`
-    /// runs it. Calls with the same code share their results, and code that is in the store is not sent again.
-    #[arg(long, value_name = "GUEST.WASM|DIR")]
+    /// Bring the code along: the component, the folder of a project, or oci://REGISTRY/NAME:TAG, in which the task is. A
+    /// worker with `--accept-code` runs it. Calls with the same code share their results, and code that is in the store is
+    /// not sent again.
+    #[arg(long, value_name = "GUEST.WASM|DIR|OCI")]
     with: Option<PathBuf>,
 
     #[command(flatten)]

@@ -1,24 +1,28 @@
-//! `deploy` and `pull`: looks at the revisions of a topic, and changes which of them take jobs.
+//! `deploy`: looks at the revisions of a topic, and changes which of them take jobs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Topic;
 use brrr_protocol::records::{DeployedComponent, DeploymentsRecord, Revision, RevisionState};
-use brrr_protocol::shipping::{Change, LEAD, Refusal, get_component, to_roll_back_to};
+use brrr_protocol::shipping::{Change, LEAD, Refusal, get_manifest, read_component, to_roll_back_to};
 use brrr_protocol::workers::running;
+use brrr_worker::signatures::TrustedKeys;
+use brrr_worker::text::shortened;
 use brrr_worker::view::deployment::RevisionView;
 use brrr_worker::wasm::{Engine, EngineOptions, Guest};
 use bytes::Bytes;
+use bytesize::ByteSize;
 use clap::Subcommand;
+use serde::Serialize;
 
 use super::ExitError;
 use super::diff::{Differences, Outside};
 use super::options::{BackendArgs, TopicArgs};
 use super::output::{Format, line, print, print_json, print_table, say};
-use super::progress::load_bytes;
-use super::push::file_name;
+use super::progress::load_signed;
+use super::source::said;
 use crate::exit::Exit;
 use crate::units::brief;
 
@@ -120,23 +124,6 @@ struct OnArgs {
     backend: BackendArgs,
 }
 
-/// Write the components of a revision to files.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
-  brrr-host pull --topic demo --revision 3 -o old")]
-pub struct PullCommand {
-    /// The number of the revision. Not given: the newest.
-    #[arg(long, value_name = "REVISION")]
-    revision: Option<u64>,
-
-    /// The folder for the files.
-    #[arg(short, long = "out", default_value = ".", value_name = "DIR")]
-    out: PathBuf,
-
-    #[command(flatten)]
-    on: OnArgs,
-}
-
 pub async fn run(args: DeployCommand, format: Format) -> anyhow::Result<Exit> {
     match args.action {
         Action::List(ListArgs { on }) => list(&on, format).await,
@@ -173,7 +160,7 @@ pub async fn run(args: DeployCommand, format: Format) -> anyhow::Result<Exit> {
             let record = client.deployments(topic).await?;
             let mut sides = [Outside::default(), Outside::default()];
             for (side, number) in sides.iter_mut().zip([old, new]) {
-                for guest in guests(&client, find(&record, Some(number))?).await? {
+                for (guest, _) in guests(&client, find(&record, Some(number))?, &TrustedKeys::default()).await? {
                     side.add(&guest);
                 }
             }
@@ -267,7 +254,13 @@ async fn show(number: u64, on: &OnArgs, format: Format) -> anyhow::Result<Exit> 
     let revision = find(&record, Some(number))?;
     let workers = running(client.backend().store(), topic, client.now()).await?;
     let document = RevisionView::new(topic, revision, &workers);
+    let mut components = Vec::with_capacity(revision.components.len());
+    for part in &revision.components {
+        components.push(about(&client, part).await?);
+    }
     if format == Format::Json {
+        let mut document = serde_json::to_value(&document)?;
+        document["components"] = serde_json::to_value(&components)?;
         print_json(&document)?;
         return Ok(Exit::Done);
     }
@@ -276,8 +269,15 @@ async fn show(number: u64, on: &OnArgs, format: Format) -> anyhow::Result<Exit> 
     for step in &document.steps {
         print(format_args!("            {} %  since {}", step.percent, step.from))?;
     }
-    for part in &document.components {
-        print(format_args!("component   {}  {}", line(&part.name), part.digest))?;
+    for StoredView { name, digest, size, signed_by, problem } in &components {
+        let size = size.map(|size| format!("  {}", ByteSize(size))).unwrap_or_default();
+        print(format_args!("component   {}  {digest}{size}", line(name)))?;
+        for signer in signed_by {
+            print(format_args!("            signed by {signer}, as the signature says"))?;
+        }
+        if let Some(problem) = problem {
+            print(format_args!("            can't be loaded: {}", line(problem)))?;
+        }
     }
     for (what, value) in [("note", &document.note), ("by", &document.by)] {
         if !value.is_empty() {
@@ -310,44 +310,59 @@ pub fn find(record: &DeploymentsRecord, number: Option<u64>) -> anyhow::Result<&
     })
 }
 
-/// Loads the components of a revision from the store.
+/// Loads the components of a revision from the store, each with its signatures.
 ///
 /// # Errors
-/// When one is not there, or can't be loaded.
-pub async fn guests(client: &Client, revision: &Revision) -> anyhow::Result<Vec<Guest>> {
+/// When one is not there, can't be loaded, or has no signature of a trusted key.
+pub async fn guests(
+    client: &Client,
+    revision: &Revision,
+    keys: &TrustedKeys,
+) -> anyhow::Result<Vec<(Guest, Vec<String>)>> {
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
     let mut guests = Vec::with_capacity(revision.components.len());
     for part in &revision.components {
-        let bytes = component(client, part).await?;
-        guests.push(load_bytes(&engine, Path::new(&line(&part.name)), bytes.into()).await?);
+        let (bytes, signatures) = component(client, part).await?;
+        let name = shortened(&part.name, 100);
+        let guest = load_signed(&engine, Path::new(&name), bytes.into(), (keys, signatures.clone())).await?;
+        guests.push((guest, signatures));
     }
     Ok(guests)
 }
 
-/// A component of a revision.
-async fn component(client: &Client, part: &DeployedComponent) -> anyhow::Result<Bytes> {
-    let found = get_component(client.backend().store(), &part.digest).await?;
-    found.ok_or_else(|| {
+/// A component of a revision, with its signatures.
+///
+/// # Errors
+/// When it is not there, or is damaged.
+pub async fn component(client: &Client, part: &DeployedComponent) -> anyhow::Result<(Bytes, Vec<String>)> {
+    let store = client.backend().store();
+    let Some(manifest) = get_manifest(store, &part.digest).await? else {
         let text = format!("component {} (sha256:{}) is not in the store", line(&part.name), part.digest);
-        ExitError::new(Exit::NotThere, text).into()
-    })
+        return Err(ExitError::new(Exit::NotThere, text).into());
+    };
+    Ok((read_component(store, &manifest).await?, manifest.signatures))
 }
 
-pub async fn pull(args: PullCommand, format: Format) -> anyhow::Result<Exit> {
-    let (client, topic) = (args.on.client().await?, &args.on.topic.topic);
-    let record = client.deployments(topic).await?;
-    let revision = find(&record, args.revision)?;
-    tokio::fs::create_dir_all(&args.out).await?;
-    let mut files = Vec::new();
-    for part in &revision.components {
-        let bytes = component(&client, part).await?;
-        let path = args.out.join(file_name(&part.name));
-        tokio::fs::write(&path, &bytes).await?;
-        files.push(path.display().to_string());
-    }
-    match format {
-        Format::Json => print_json(&serde_json::json!({"revision": revision.number, "files": files}))?,
-        Format::Text => print(files.join("\n"))?,
-    }
-    Ok(Exit::Done)
+/// What the store says of a component: its size and who says to have signed it; or why it can't be loaded.
+async fn about(client: &Client, part: &DeployedComponent) -> anyhow::Result<StoredView> {
+    let (size, signed, problem) = match get_manifest(client.backend().store(), &part.digest).await {
+        Ok(Some(manifest)) => (Some(manifest.size), said(&manifest.signatures), None),
+        Ok(None) => (None, Vec::new(), Some("it is not in the store".to_owned())),
+        Err(error) if error.is_unreadable() => (None, Vec::new(), Some(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    let signed_by = signed.iter().map(ToString::to_string).collect();
+    Ok(StoredView { digest: format!("sha256:{}", part.digest), name: part.name.clone(), size, signed_by, problem })
+}
+
+/// A component of a revision, with what the store says of it.
+#[derive(Serialize)]
+struct StoredView {
+    digest: String,
+    name: String,
+    size: Option<u64>,
+    /// The keys and trusted comments of its signatures, as these say. They are not verified: the workers do that.
+    signed_by: Vec<String>,
+    /// Why no worker can load it.
+    problem: Option<String>,
 }

@@ -6,16 +6,17 @@ use std::path::PathBuf;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Topic;
+use brrr_worker::signatures::{Signer, TrustedKeys};
 use brrr_worker::text::line;
 use brrr_worker::wasm::{Engine, EngineOptions, Guest, Task};
 use bytesize::ByteSize;
 use serde_json::{Value, json};
 
+use super::ExitError;
 use super::deploy::{find, guests};
 use super::options::{BackendArgs, topic};
 use super::output::{Format, print, print_json};
-use super::progress::load;
-use super::{ExitError, build};
+use super::source::{self, said};
 use crate::exit::Exit;
 
 /// Show the tasks that a component handles, and what it imports from its host.
@@ -25,8 +26,9 @@ use crate::exit::Exit;
   brrr-host inspect guest.wasm --output json
   brrr-host inspect --topic demo --revision 3")]
 pub struct InspectCommand {
-    /// The component, or the folder of a project, which is built first. Not given: what was pushed to the topic.
-    #[arg(value_name = "GUEST.WASM|DIR")]
+    /// The component: a file, the folder of a project, which is built first, or oci://REGISTRY/NAME:TAG. Not given: what was
+    /// pushed to the topic.
+    #[arg(value_name = "GUEST.WASM|DIR|OCI")]
     guest: Option<PathBuf>,
 
     /// The topic whose code is shown, if no component is named.
@@ -37,18 +39,32 @@ pub struct InspectCommand {
     #[arg(long, value_name = "REVISION", conflicts_with = "guest")]
     revision: Option<u64>,
 
+    /// Verify that one of these keys has signed the component. KEY.pub is a public key of minisign. May be repeated.
+    #[arg(long, env = "BRRR_TRUST", value_name = "KEY.pub", value_delimiter = ',')]
+    trust: Vec<PathBuf>,
+
     #[command(flatten)]
     backend: BackendArgs,
+}
+
+/// A component to be shown.
+struct Shown {
+    guest: Guest,
+    /// Its place in a registry.
+    from: Option<String>,
+    signatures: Vec<String>,
 }
 
 pub async fn run(args: InspectCommand, format: Format) -> anyhow::Result<Exit> {
     let Some(guest) = &args.guest else { return deployed(&args, format).await };
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
-    let path = build::component(guest, None).await?;
-    let guest = load(&engine, &path).await?;
+    let keys = TrustedKeys::read(&args.trust)?;
+    let source = source::read(guest, None).await?;
+    let (from, signatures) = (source.pinned.as_ref().map(ToString::to_string), source.signatures.clone());
+    let shown = Shown { guest: source.load(&engine, &keys).await?, from, signatures };
     match format {
-        Format::Json => print_json(&as_json(&guest))?,
-        Format::Text => print(as_text(&guest).trim_end())?,
+        Format::Json => print_json(&as_json(&shown))?,
+        Format::Text => print(as_text(&shown).trim_end())?,
     }
     Ok(Exit::Done)
 }
@@ -62,7 +78,10 @@ async fn deployed(args: &InspectCommand, format: Format) -> anyhow::Result<Exit>
     let client = Client::new(args.backend.open_existing().await?);
     let record = client.deployments(topic).await?;
     let revision = find(&record, args.revision)?;
-    let guests = guests(&client, revision).await?;
+    let keys = TrustedKeys::read(&args.trust)?;
+    let guests = guests(&client, revision, &keys).await?;
+    let guests: Vec<_> =
+        guests.into_iter().map(|(guest, signatures)| Shown { guest, from: None, signatures }).collect();
     match format {
         Format::Json => print_json(&json!({
             "topic": topic.as_str(),
@@ -77,7 +96,7 @@ async fn deployed(args: &InspectCommand, format: Format) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-fn as_json(guest: &Guest) -> serde_json::Value {
+fn as_json(Shown { guest, from, signatures }: &Shown) -> serde_json::Value {
     let task = |task: &Task| {
         let options = &task.options;
         json!({
@@ -90,7 +109,11 @@ fn as_json(guest: &Guest) -> serde_json::Value {
             "extra": task.extra.iter().cloned().collect::<BTreeMap<_, _>>(),
         })
     };
+    let signer = |signer: &Signer| json!({"key": signer.key, "comment": signer.comment});
     json!({
+        "from": from,
+        "signatures": said(signatures).iter().map(signer).collect::<Vec<_>>(),
+        "verified": guest.signer.as_ref().map(signer),
         "path": guest.path.display().to_string(),
         "size": guest.size,
         "digest": format!("sha256:{}", guest.digest),
@@ -103,12 +126,25 @@ fn as_json(guest: &Guest) -> serde_json::Value {
     })
 }
 
-fn as_text(guest: &Guest) -> String {
+fn as_text(Shown { guest, from, signatures }: &Shown) -> String {
     let mut out = String::new();
     // Writing to a String never fails.
     let _ = writeln!(out, "component  {}", guest.path.display());
     let _ = writeln!(out, "size       {}", ByteSize(guest.size));
     let _ = writeln!(out, "digest     sha256:{}", guest.digest);
+    if let Some(from) = from {
+        let _ = writeln!(out, "from       {from}");
+    }
+    match &guest.signer {
+        Some(signer) => {
+            let _ = writeln!(out, "signed by  {signer}");
+        }
+        None => {
+            for signer in said(signatures) {
+                let _ = writeln!(out, "signed by  {signer}, as the signature says; --trust KEY.pub verifies it");
+            }
+        }
+    }
     if !guest.sdk.is_empty() {
         let _ = writeln!(out, "sdk        {} {}", line(&guest.sdk), line(&guest.sdk_version));
     }

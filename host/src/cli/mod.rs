@@ -26,6 +26,8 @@ mod outcome;
 mod output;
 mod permissions;
 mod progress;
+mod publish;
+mod pull;
 mod push;
 mod read;
 mod resolve;
@@ -36,6 +38,7 @@ mod serve;
 mod settings;
 mod setup;
 mod signals;
+mod source;
 mod submit;
 mod test;
 mod topics;
@@ -50,6 +53,7 @@ use std::process::ExitCode;
 use brrr_protocol::Error;
 use brrr_worker::gateway::CannotListen;
 use brrr_worker::permissions::PermissionError;
+use brrr_worker::signatures::KeyError;
 use brrr_worker::wasm::LoadError;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
@@ -57,6 +61,7 @@ use tokio::runtime::Runtime;
 use crate::build::BuildError;
 use crate::config::{Config, ConfigError};
 use crate::exit::{self, Exit};
+use crate::registry::RegistryError;
 use crate::testing::CasesError;
 use output::Format;
 
@@ -107,8 +112,9 @@ enum Command {
     Setup(setup::SetupCommand),
     Config(config::ConfigCommand),
     Push(push::PushCommand),
+    Publish(publish::PublishCommand),
     Deploy(deploy::DeployCommand),
-    Pull(deploy::PullCommand),
+    Pull(pull::PullCommand),
     Inspect(inspect::InspectCommand),
     Test(Box<test::TestCommand>),
     Conformance(Box<test::ConformanceCommand>),
@@ -148,7 +154,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Run(args) if run::is_parent(&args) => {
             approval::check(&config, args.permissions.yes)?;
-            run::supervise(&args)
+            run::supervise(&args, &config)
         }
         Command::Run(args) => at_once(many()?, run::run(args, config)),
         Command::New(args) => new::run(args),
@@ -174,8 +180,9 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Setup(args) => one()?.block_on(setup::run(args, format)),
         Command::Config(args) => config::run(&args, &config, &Cli::command(), format),
         Command::Push(args) => at_once(many()?, push::run(args, format)),
+        Command::Publish(args) => at_once(many()?, publish::run(args, format)),
         Command::Deploy(args) => one()?.block_on(deploy::run(args, format)),
-        Command::Pull(args) => one()?.block_on(deploy::pull(args, format)),
+        Command::Pull(args) => one()?.block_on(pull::run(args, format)),
         Command::Inspect(args) => at_once(many()?, inspect::run(args, format)),
         Command::Test(args) => at_once(many()?, test::run(*args, &config, format)),
         Command::Conformance(args) => at_once(many()?, test::run_conformance(*args, &config, format)),
@@ -240,7 +247,14 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             if let Some(error) = cause.downcast_ref::<BuildError>() {
                 return Some(error.into());
             }
-            if cause.is::<ConfigError>() || cause.is::<PermissionError>() || cause.is::<CasesError>() {
+            if let Some(error) = cause.downcast_ref::<RegistryError>() {
+                return Some(error.into());
+            }
+            if cause.is::<ConfigError>()
+                || cause.is::<PermissionError>()
+                || cause.is::<CasesError>()
+                || cause.is::<KeyError>()
+            {
                 return Some(Exit::Usage);
             }
             if cause.is::<CannotListen>() {
@@ -261,6 +275,8 @@ fn one_line(error: &anyhow::Error) -> String {
         || error.is::<ConfigError>()
         || error.is::<PermissionError>()
         || error.is::<CasesError>()
+        || error.is::<RegistryError>()
+        || error.is::<KeyError>()
         || error.is::<CannotListen>();
     let text = if says_it_all { error.to_string() } else { format!("{error:#}") };
     output::line(&text.split_whitespace().collect::<Vec<_>>().join(" "))

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use brrr_worker::signatures::TrustedKeys;
 use brrr_worker::wasm::{Engine, Guest, LoadError, LoadStage};
 use bytesize::ByteSize;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -21,28 +22,19 @@ fn stage(stage: LoadStage, name: &impl fmt::Display) -> String {
     }
 }
 
-/// Loads the component in a file, and shows the progress.
+/// Loads a component that is in memory, if one of these keys has signed it, and shows the progress. `path` names it.
 ///
 /// # Errors
-/// When this host can't serve it.
-pub async fn load(engine: &Arc<Engine>, path: &Path) -> Result<Guest, LoadError> {
+/// When this host can't serve it, or no trusted key has signed it.
+pub async fn load_signed(
+    engine: &Arc<Engine>,
+    path: &Path,
+    bytes: Vec<u8>,
+    trust: (&TrustedKeys, Vec<String>),
+) -> Result<Guest, LoadError> {
     let name = path.display();
-    let spinner = loading(&name);
-    Guest::load(engine, path, &|of| spinner.say(stage(of, &name))).await
-}
-
-/// The same of a component that is in memory. `path` names it.
-///
-/// # Errors
-/// When this host can't serve it.
-pub async fn load_bytes(engine: &Arc<Engine>, path: &Path, bytes: Vec<u8>) -> Result<Guest, LoadError> {
-    let name = path.display();
-    let spinner = loading(&name);
-    Guest::from_bytes(engine, path, bytes, &|of| spinner.say(stage(of, &name))).await
-}
-
-fn loading(name: &impl fmt::Display) -> Spinner {
-    Spinner::after(Duration::from_millis(300), format!("loading {name}"))
+    let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
+    Guest::from_signed(engine, path, bytes, trust, &|of| spinner.say(stage(of, &name))).await
 }
 
 /// A line that is animated while an operation takes long. It disappears when dropped.

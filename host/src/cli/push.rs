@@ -9,9 +9,10 @@ use brrr_protocol::model::Topic;
 use brrr_protocol::ports::Backend;
 use brrr_protocol::records::{RevisionState, TaskAbout, Workers};
 use brrr_protocol::shipping::{
-    About, Change, Component, ComponentToPush, PushOptions, Pushed, Sending, put_component, task_at,
+    About, Change, Component, ComponentToPush, PushOptions, Pushed, Sending, get_component, put_component, task_at,
 };
 use brrr_protocol::workers::running;
+use brrr_worker::signatures::TrustedKeys;
 use brrr_worker::verify::{Silent, Verified, Verifier};
 use brrr_worker::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, Task, WasmHandler};
 use bytes::Bytes;
@@ -20,11 +21,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::ExitError;
-use super::build;
 use super::deploy::{person, refused, until_in_force};
 use super::options::{BackendArgs, TopicArgs, duration};
 use super::output::{Format, line, print_json, say};
-use super::progress::{Spinner, load_bytes};
+use super::progress::{Spinner, load_signed};
+use super::source;
 
 use crate::exit::Exit;
 
@@ -38,9 +39,14 @@ A revision has all components of the topic. Workers that were started without co
 load it. It takes jobs that are created after every worker has loaded it; a job under way ends with the code it began
 with. Chunks that are in the store already are not sent again.")]
 pub struct PushCommand {
-    /// The components, or folders of projects, which are built first.
-    #[arg(value_name = "GUEST.WASM|DIR", required = true)]
+    /// The components: files, folders of projects, which are built first, or oci://REGISTRY/NAME:TAG.
+    #[arg(value_name = "GUEST.WASM|DIR|OCI", required = true)]
     guests: Vec<PathBuf>,
+
+    /// A signature of the component, as `minisign -S` writes it. The one in the file beside the component (app.wasm.minisig)
+    /// is sent anyway. A signature can be added later: push the component again.
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
 
     #[command(flatten)]
     topic: TopicArgs,
@@ -98,6 +104,8 @@ struct PushDocument {
     percent: u8,
     /// False: the newest revision was the same already.
     new: bool,
+    /// A component that was there has got a signature, or chunks that were missing. Workers that could not load it try again.
+    resent: bool,
     components: Vec<ComponentDocument>,
     /// The workers that have loaded the revision.
     loaded: Vec<String>,
@@ -126,11 +134,20 @@ struct FailedWorker {
 
 pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
     let topic = &args.topic.topic;
-    let (components, guests): (Vec<_>, Vec<_>) = components(&args.guests).await?.into_iter().unzip();
+    if args.signature.is_some() && args.guests.len() > 1 {
+        let text = "--signature is of one component; put the signatures of several beside them (app.wasm.minisig)";
+        return Err(ExitError::new(Exit::Usage, text).into());
+    }
+    let signature = args.signature.as_deref().map(source::signature).transpose()?;
+    let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
+    let (components, guests): (Vec<_>, Vec<_>) = components(&engine, &args.guests, signature).await?.into_iter().unzip();
     let backend = args.backend.open_shared().await?;
     let client = Client::new(backend.clone());
     let verified = match args.verify {
-        Some(most) => Some(verify(&backend, topic, guests, most).await?),
+        Some(most) => {
+            let before = deployed(&engine, &client, topic).await?;
+            Some(verify(&backend, topic, guests, before.as_ref(), most).await?)
+        }
         None => None,
     };
     if let Some(verified) = &verified
@@ -163,12 +180,14 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
         Change::Refused(refusal) => return Err(refused(&refusal)),
     };
     let new = record.last > before.last;
+    let resent = record.resent > before.resent;
     let revision = record.revisions.last().map_or(record.last, |revision| revision.number);
     let mut document = PushDocument {
         topic: topic.to_string(),
         revision,
         percent: options.percent,
         new,
+        resent,
         components: components.iter().zip(&pushed.components).map(component_document).collect(),
         loaded: Vec::new(),
         failed: Vec::new(),
@@ -213,27 +232,58 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
 }
 
 /// Builds and loads the components, all on one engine.
-async fn components(paths: &[PathBuf]) -> anyhow::Result<Vec<(ComponentToPush, Guest)>> {
-    let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
+async fn components(
+    engine: &Arc<Engine>,
+    paths: &[PathBuf],
+    signature: Option<String>,
+) -> anyhow::Result<Vec<(ComponentToPush, Guest)>> {
     let mut components = Vec::with_capacity(paths.len());
     for path in paths {
-        components.push(component(&engine, path).await?);
+        let mut component = component(engine, path).await?;
+        component.0.about.signatures.extend(signature.clone());
+        components.push(component);
     }
     Ok(components)
 }
 
 /// Builds and loads a component. One that this program can't load is refused here.
 async fn component(engine: &Arc<Engine>, path: &Path) -> anyhow::Result<(ComponentToPush, Guest)> {
-    let path = build::component(path, None).await?;
-    // Read once: what is sent is what was loaded.
-    let bytes = Guest::read(&path).await?;
-    let guest = load_bytes(engine, &path, bytes.clone()).await?;
-    let bytes = Bytes::from(bytes);
+    let source = source::read(path, None).await?;
+    let (name, bytes, signatures) = (source.name.clone(), Bytes::from(source.bytes.clone()), source.signatures.clone());
+    // Whom the workers trust is theirs to say.
+    let guest = source.load(engine, &TrustedKeys::default()).await?;
     // Cutting takes the processor for a while.
     let component = tokio::task::spawn_blocking(move || Component::cut(bytes)).await??;
-    let about = About { tasks: guest.tasks.iter().map(about).collect(), sdk: sdk(&guest) };
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let about = About { tasks: guest.tasks.iter().map(about).collect(), sdk: sdk(&guest), signatures };
     Ok((ComponentToPush { name, component, about }, guest))
+}
+
+/// The code that runs new jobs of the topic now. `None`: nothing was pushed, or this host can't load it.
+async fn deployed(engine: &Arc<Engine>, client: &Client, topic: &Topic) -> anyhow::Result<Option<WasmHandler>> {
+    let record = client.deployments(topic).await?;
+    let Some(revision) = record.revisions.iter().rev().find(|revision| revision.weight() > 0) else { return Ok(None) };
+    let mut guests = Vec::new();
+    for part in &revision.components {
+        let Some(bytes) = get_component(client.backend().store(), &part.digest).await? else { return Ok(None) };
+        // It was checked by whoever served it, and nothing is granted to it here.
+        let trust = (&TrustedKeys::default(), Vec::new());
+        match load_signed(engine, Path::new(&part.name), bytes.into(), trust).await {
+            Ok(guest) => guests.push(guest),
+            Err(error) => {
+                let number = revision.number;
+                say(format_args!(
+                    "the calls are compared with their records alone: revision {number} can't be loaded: {error}"
+                ));
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(replaying(guests)?))
+}
+
+/// Code that is only replayed. Nothing is granted to it, and what it prints was printed before.
+fn replaying(guests: Vec<Guest>) -> anyhow::Result<WasmHandler> {
+    Ok(WasmHandler::new(guests, RunLimits::default(), &Overrides::default(), Arc::new(Silent))?)
 }
 
 /// Replays the latest calls of the topic with the new code.
@@ -241,11 +291,12 @@ async fn verify(
     backend: &Arc<dyn Backend>,
     topic: &Topic,
     guests: Vec<Guest>,
+    before: Option<&WasmHandler>,
     most: usize,
 ) -> anyhow::Result<Verified> {
-    let handler = WasmHandler::new(guests, RunLimits::default(), &Overrides::default(), Arc::new(Silent))?;
+    let handler = replaying(guests)?;
     let _spinner = Spinner::after(Duration::from_millis(300), "replaying calls with the new code".to_owned());
-    Ok(Verifier { backend: backend.clone(), handler: &handler, topic: topic.clone() }.verify(most).await?)
+    Ok(Verifier { backend: backend.clone(), handler: &handler, before, topic: topic.clone() }.verify(most).await?)
 }
 
 /// Shows what the new code does in another way. Nothing is pushed.
@@ -363,7 +414,12 @@ async fn wait_for_workers(
 }
 
 fn tell(document: &PushDocument, args: &PushCommand) {
-    let PushDocument { topic, revision, percent, new, loaded, failed, silent, .. } = document;
+    let PushDocument { topic, revision, percent, new, resent, loaded, failed, silent, .. } = document;
+    if !new && *resent {
+        say(format_args!(
+            "revision {revision} of topic {topic} has the same components; workers that could not load them try again"
+        ));
+    }
     if !new {
         say(format_args!("revision {revision} of topic {topic} is the same already; it takes {percent} % of new jobs"));
         return;
@@ -393,26 +449,4 @@ fn tell(document: &PushDocument, args: &PushCommand) {
         n => format!("{n} workers have loaded it"),
     };
     say(format_args!("revision {revision} of topic {topic} takes {percent} % of new jobs; {who}"));
-}
-
-/// The file name of a component that is pulled.
-pub fn file_name(name: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
-    let plain = plain.trim_start_matches('.');
-    let plain = if plain.is_empty() { "component" } else { plain };
-    if plain.ends_with(".wasm") { plain.to_owned() } else { format!("{plain}.wasm") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::file_name;
-
-    #[test]
-    fn a_pulled_component_stays_in_its_folder() {
-        assert_eq!(file_name("hello"), "hello.wasm");
-        assert_eq!(file_name("../../etc/passwd"), "_.._etc_passwd.wasm");
-        assert_eq!(file_name("/"), "_.wasm");
-        assert_eq!(file_name(".."), "component.wasm");
-    }
 }

@@ -7,11 +7,11 @@ use brrr_protocol::model::Topic;
 use brrr_protocol::ports::{Backend, Key, Kind};
 use brrr_protocol::records::decode_tasks;
 use brrr_protocol::workers::running;
-use brrr_worker::view::worker::WorkerView;
+use brrr_worker::view::worker::{ServedComponentView, WorkerView};
 use serde::Serialize;
 
 use super::options::{BackendArgs, topic};
-use super::output::{Format, print_json, print_table, say};
+use super::output::{Format, line, print_json, print_table, say};
 use crate::exit::Exit;
 use crate::units::brief;
 
@@ -106,7 +106,9 @@ pub async fn workers(args: WorkersCommand, format: Format) -> anyhow::Result<Exi
         Format::Json => print_json(&lines)?,
         Format::Text if lines.is_empty() => say(format_args!("no workers run")),
         Format::Text => {
-            let headings = ["TOPIC", "WORKER", "HOST", "PID", "VERSION", "RUNNING", "SEEN"].map(str::to_owned).to_vec();
+            let headings = ["TOPIC", "WORKER", "HOST", "PID", "VERSION", "RUNNING", "SEEN", "COMPONENTS"]
+                .map(str::to_owned)
+                .to_vec();
             let rows = std::iter::once(headings).chain(lines.iter().map(cells)).collect::<Vec<_>>();
             print_table(&rows)?;
         }
@@ -126,7 +128,14 @@ fn cells(WorkerLine { topic, worker }: &WorkerLine) -> Vec<String> {
         worker.version.clone(),
         running,
         seen,
+        worker.components.iter().map(component).collect::<Vec<_>>().join(", "),
     ]
+}
+
+/// A component with the first digits of its digest.
+fn component(component: &ServedComponentView) -> String {
+    let digest: String = component.digest.chars().take("sha256:".len() + 12).collect();
+    line(&format!("{}@{digest}", component.name))
 }
 
 /// The topics whose tasks were announced.

@@ -12,7 +12,8 @@ use super::values::Text;
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Component {
-    /// The component, or a project's folder, which is built first. Relative to this file.
+    /// The component, or a project's folder, which is built first. Relative to this file. Or a component in a registry:
+    /// oci://REGISTRY/NAME:TAG.
     pub path: PathBuf,
     /// A command that builds the component, for languages that this program does not build itself. It runs in this file's
     /// folder, before the component is loaded; with `--watch` again after a change.
@@ -83,7 +84,10 @@ impl Component {
 
     /// The component with its relative paths taken from this folder.
     pub(super) fn relative_to(mut self, folder: &Path) -> Self {
-        self.path = folder.join(self.path);
+        // A component in a registry is in no folder.
+        if !self.path.to_string_lossy().starts_with("oci://") {
+            self.path = folder.join(self.path);
+        }
         folder.clone_into(&mut self.folder);
         self.env_file = self.env_file.map(|path| folder.join(path));
         for rule in &mut self.dirs {

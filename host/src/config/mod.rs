@@ -5,7 +5,7 @@
 //! backend = "redis:"       # as --backend; or `queue`, `store` and `counters`; and `namespace`
 //!
 //! [[components]]           # what `run` serves, unless its command line names components
-//! path = "app.wasm"        # or a project's folder, which is built first; relative to this file
+//! path = "app.wasm"        # or a project's folder, which is built first; relative to this file; or oci://REGISTRY/NAME:TAG
 //! allow-http = ["api.example.com", "127.0.0.1:8080"]
 //! env = ["API_TOKEN", "MODE=fast"]
 //! env-file = "secrets.env"
@@ -20,6 +20,7 @@
 //! max-running = 16         # calls at once
 //! timeout = "1m"           # of one run, unless its task sets another timeout
 //! memory = "128MiB"        # of one run
+//! trust = ["me.pub"]       # run only what these keys have signed
 //!
 //! [[schedules]]            # `run` puts them in place; `brrr-host cron` shows them
 //! name = "nightly"
@@ -288,10 +289,10 @@ mod tests {
 
     #[test]
     fn paths_are_relative_to_the_file() {
-        let text = "[[components]]\npath = \"a.wasm\"\n[[components]]\npath = \"/b.wasm\"";
+        let text = "[[components]]\npath = \"a.wasm\"\n[[components]]\npath = \"/b.wasm\"\n[[components]]\npath = \"oci://r.io/c:1\"";
         let config = Config::parse(Path::new("project/brrr.toml"), text).unwrap();
         let paths: Vec<_> = config.components.iter().map(|component| component.path.as_path()).collect();
-        assert_eq!(paths, [Path::new("project/a.wasm"), Path::new("/b.wasm")]);
+        assert_eq!(paths, [Path::new("project/a.wasm"), Path::new("/b.wasm"), Path::new("oci://r.io/c:1")]);
     }
 
     /// `UPDATE=1 cargo test --workspace --lib -- schema` writes the file.

@@ -24,6 +24,8 @@ pub struct WorkerSection {
     http_token_file: Option<PathBuf>,
     /// The origins of web pages that may use the gateway, for example `https://shop.example`.
     http_allow_origin: Vec<String>,
+    /// Public keys of minisign: only components that one of them has signed are run. Flags and the environment replace them.
+    trust: Vec<PathBuf>,
     /// The most memory that one run may use.
     memory: Option<Size>,
     /// The longest time that one run may take, unless its task sets another time.

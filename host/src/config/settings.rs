@@ -22,10 +22,17 @@ impl Setting {
     /// The keys whose values are paths.
     const PATHS: [&'static str; 2] = ["events", "http-token-file"];
 
+    /// The keys whose values are lists of paths.
+    const PATH_LISTS: [&'static str; 1] = ["trust"];
+
     /// The setting with a relative path taken from this folder. (`-` is stdout, and stays.)
     pub(super) fn relative_to(mut self, folder: &Path) -> Self {
         if Self::PATHS.contains(&self.key.as_str()) && self.value != "-" {
             self.value = folder.join(&self.value).to_string_lossy().into_owned();
+        }
+        if Self::PATH_LISTS.contains(&self.key.as_str()) {
+            let paths = self.value.split(',').map(|path| folder.join(path).to_string_lossy().into_owned());
+            self.value = paths.collect::<Vec<_>>().join(",");
         }
         self
     }
@@ -104,6 +111,7 @@ mod tests {
         };
         assert_eq!(of("http-token-file", "secret"), "project/secret");
         assert_eq!(of("events", "/var/log/events"), "/var/log/events");
+        assert_eq!(of("trust", "a.pub,/b.pub"), "project/a.pub,/b.pub");
         assert_eq!([of("events", "-"), of("http", "8080")], ["-", "8080"]);
     }
 

@@ -433,7 +433,8 @@ impl Loading<'_> {
             return Err(WorkerError::Setup(format!("the topic {} has no task: see `handler`", plan.topic)));
         }
         let longest_run = set.longest_run();
-        Ok(ServedTopic { topic: plan.topic, handler: Arc::new(set).into(), tasks, longest_run, revisions: None })
+        let (handler, components) = (Arc::new(set).into(), Arc::default());
+        Ok(ServedTopic { topic: plan.topic, handler, tasks, longest_run, revisions: None, components })
     }
 }
 

@@ -14,6 +14,7 @@
 //! - `view`: the documents that the gateway and the command line show; `job_list`: lists jobs; `dead_letters`: dead letters and
 //!   their calls
 //! - `schedule_view`: schedules as JSON
+//! - `signatures`: whose components a worker runs
 //! - `events`: changes of calls and jobs, as JSON; `text`: makes guests' text safe for logs and terminals
 
 mod batch;
@@ -33,6 +34,7 @@ pub mod permissions;
 pub mod schedule_view;
 mod seed;
 pub mod served;
+pub mod signatures;
 pub mod text;
 pub mod topic_worker;
 pub mod verify;

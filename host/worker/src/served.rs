@@ -1,6 +1,6 @@
 //! A topic of a worker, with the handler of its tasks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use brrr_protocol::Result;
 use brrr_protocol::model::Topic;
 use brrr_protocol::options::Scopes;
 use brrr_protocol::ports::{Ended, Handler, Request, Task};
-use brrr_protocol::records::{TaskInfo, TaskInfos};
+use brrr_protocol::records::{ServedComponent, TaskInfo, TaskInfos};
 use brrr_protocol::replay::Replay;
 
 use crate::deployed::RevisionStates;
@@ -29,6 +29,8 @@ pub struct ServedTopic {
     pub longest_run: Duration,
     /// What has become of the revisions that were pushed to the topic. `None`: the worker was given its code at its start.
     pub revisions: Option<Arc<RevisionStates>>,
+    /// The components that the worker was given at its start, for people. They can be replaced while the worker runs.
+    pub components: Arc<ComponentList>,
 }
 
 impl ServedTopic {
@@ -37,7 +39,38 @@ impl ServedTopic {
     pub fn of_components(topic: Topic, handler: WasmHandler) -> Self {
         let tasks = handler.infos();
         let longest_run = handler.longest_run();
-        Self { topic, handler: Arc::new(handler).into(), tasks, longest_run, revisions: None }
+        Self {
+            topic,
+            handler: Arc::new(handler).into(),
+            tasks,
+            longest_run,
+            revisions: None,
+            components: Arc::default(),
+        }
+    }
+
+    /// Names the components, for `brrr-host workers`.
+    #[must_use]
+    pub fn naming(self, components: Vec<ServedComponent>) -> Self {
+        self.components.set(components);
+        self
+    }
+}
+
+/// The components of a topic on this worker.
+#[derive(Debug, Default)]
+pub struct ComponentList(Mutex<Vec<ServedComponent>>);
+
+impl ComponentList {
+    /// What they are now.
+    #[must_use]
+    pub fn get(&self) -> Vec<ServedComponent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces them.
+    pub fn set(&self, components: Vec<ServedComponent>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = components;
     }
 }
 

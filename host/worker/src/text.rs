@@ -33,6 +33,15 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, &['\t', '\n'])
 }
 
+/// The text as one line of at most about `most` bytes. What is left out is shown by `…`.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    let mut out = String::new();
+    // Writing to memory never fails.
+    let _ = Escaping::one_line(&mut out, most).write_str(text);
+    out
+}
+
 fn escape<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
     if !text.chars().any(|c| is_hidden(c) && !kept.contains(&c)) {
         return Cow::Borrowed(text);

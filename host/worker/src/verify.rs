@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{CallHash, JobId, Topic};
+use brrr_protocol::model::{Call, CallHash, JobId, Topic};
 use brrr_protocol::ports::{Backend, Ended, Handler as _, Key, Loaded, Request, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Replay;
@@ -57,6 +57,9 @@ pub struct Verifier<'a> {
     pub backend: Arc<dyn Backend>,
     /// The other code.
     pub handler: &'a WasmHandler,
+    /// The code that runs the topic's calls now, if it is known. It tells all calls that a call makes. The records of a call
+    /// name only those that it had to wait for.
+    pub before: Option<&'a WasmHandler>,
     /// The topic whose code it is to be.
     pub topic: Topic,
 }
@@ -66,6 +69,22 @@ enum Compared {
     Alike,
     Unknown,
     Different { before: String, now: String },
+}
+
+/// One run of a call.
+struct Replayed {
+    ended: Ended,
+    /// The calls that it asked for, in the order of asking.
+    asked: Vec<CallHash>,
+    /// The calls that it waits for, if it does.
+    waits_for: Vec<Call>,
+}
+
+impl Replayed {
+    /// What it asked for, if it gave this value. Otherwise this is not the code that gave it.
+    fn calls_if_it_gives(self, value: &Bytes) -> Option<Vec<CallHash>> {
+        matches!(self.ended, Ended::Completed(given) if given == *value).then_some(self.asked)
+    }
 }
 
 impl Verifier<'_> {
@@ -127,7 +146,55 @@ impl Verifier<'_> {
     }
 
     async fn compare(&self, work: &Work, loaded: &Loaded, call: &CallRecord, value: &Bytes) -> Result<Compared> {
-        let Some(task) = self.handler.task(&call.task) else { return Ok(Compared::Unknown) };
+        let Some(new) = self.replay(self.handler, work, loaded, call).await? else { return Ok(Compared::Unknown) };
+        let exactly = match self.before {
+            Some(before) => self.replay(before, work, loaded, call).await?.and_then(|old| old.calls_if_it_gives(value)),
+            None => None,
+        };
+        let is_exact = exactly.is_some();
+        let recorded = exactly.unwrap_or_else(|| children(loaded));
+        if let Ended::Failed { failure, .. } = &new.ended {
+            let now = format!("fails: {}: {}", failure.kind.as_str(), line(&failure.message));
+            return Ok(Compared::Different { before: format!("gives {}", text(value)), now });
+        }
+        let lost = recorded.iter().find(|call| !new.asked.contains(call));
+        let novel = new.waits_for.iter().find(|call| !recorded.contains(&call.hash));
+        let added = match novel {
+            Some(call) => Some(shown(&CallRecord { task: call.task.clone(), payload: call.payload.clone() })),
+            // The record names only children that were waited for, so another one is known to be new only by the code.
+            None => match new.asked.iter().find(|call| is_exact && !recorded.contains(call)) {
+                Some(call) => Some(self.describe(call).await?),
+                None => None,
+            },
+        };
+        const ABSENT: &str = "does not make this call";
+        Ok(match (new.ended, lost, added) {
+            // It waits for what it waited for before, and the value of that was removed.
+            (Ended::Suspended, _, None) => Compared::Unknown,
+            (_, Some(lost), Some(added)) => Compared::Different {
+                before: format!("calls {}", self.describe(lost).await?),
+                now: format!("calls {added}"),
+            },
+            (_, None, Some(added)) => Compared::Different { before: ABSENT.to_owned(), now: format!("calls {added}") },
+            (Ended::Completed(now), ..) if now != *value => {
+                Compared::Different { before: format!("gives {}", text(value)), now: format!("gives {}", text(&now)) }
+            }
+            (_, Some(lost), None) => {
+                Compared::Different { before: format!("calls {}", self.describe(lost).await?), now: ABSENT.to_owned() }
+            }
+            (_, None, None) => Compared::Alike,
+        })
+    }
+
+    /// Runs a call once. `None`: the code has no such task.
+    async fn replay(
+        &self,
+        handler: &WasmHandler,
+        work: &Work,
+        loaded: &Loaded,
+        call: &CallRecord,
+    ) -> Result<Option<Replayed>> {
+        let Some(task) = handler.task(&call.task) else { return Ok(None) };
         let run = loaded.run.as_ref();
         let request = Request {
             task: call.task.clone(),
@@ -140,41 +207,14 @@ impl Verifier<'_> {
             timeout: task.options.timeout,
             memory: task.options.memory,
         };
-        let replay = Replay::new(self.backend.clone(), work, loaded, work.now).with_scopes(self.handler.scopes());
-        let (ended, mut replay) = self.handler.run(request, replay).await?;
-        let recorded = children(loaded);
-        match ended {
-            Ended::Completed(now) if now != *value => Ok(Compared::Different {
-                before: format!("gives {}", text(value)),
-                now: format!("gives {}", text(&now)),
-            }),
-            Ended::Completed(_) => Ok(match replay.first_difference() {
-                None => Compared::Alike,
-                Some((old, _)) => {
-                    let old = self.describe(old).await?;
-                    Compared::Different { before: format!("calls {old}"), now: "does not make this call".to_owned() }
-                }
-            }),
-            Ended::Failed { failure, .. } => Ok(Compared::Different {
-                before: format!("gives {}", text(value)),
-                now: format!("fails: {}: {}", failure.kind.as_str(), line(&failure.message)),
-            }),
-            Ended::Suspended => {
-                let wait = replay.take_wait();
-                let calls = wait.as_ref().map_or(&[][..], |wait| &wait.calls);
-                let Some(new) = calls.iter().find(|call| !recorded.contains(&call.hash)) else {
-                    // It waits for what it waited for before, and the value of that was removed.
-                    return Ok(Compared::Unknown);
-                };
-                let asked: HashSet<&CallHash> = replay.polls().flat_map(|(calls, ..)| calls).collect();
-                let before = match recorded.iter().find(|call| !asked.contains(call)) {
-                    Some(old) => format!("calls {}", self.describe(old).await?),
-                    None => format!("gives {}", text(value)),
-                };
-                let record = CallRecord { task: new.task.clone(), payload: new.payload.clone() };
-                Ok(Compared::Different { before, now: format!("calls {}", shown(&record)) })
-            }
-        }
+        let replay = Replay::new(self.backend.clone(), work, loaded, work.now).with_scopes(handler.scopes());
+        let (ended, mut replay) = handler.run(request, replay).await?;
+        let waits_for = match ended {
+            Ended::Suspended => replay.take_wait().map(|wait| wait.calls).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let asked = replay.polls().flat_map(|(calls, ..)| calls).cloned().collect();
+        Ok(Some(Replayed { ended, asked, waits_for }))
     }
 
     async fn describe(&self, call: &CallHash) -> Result<String> {

@@ -17,7 +17,7 @@ use crate::gateway::{Gateway, Origin, Page, Token};
 use crate::panics;
 use crate::served::ServedTopic;
 use crate::topic_worker::{
-    Identity, Shutdown, TopicWorker, WorkerOptions, follow_schedules, repair_periodically, say_that_it_runs,
+    Identity, Shutdown, TopicState, TopicWorker, WorkerOptions, follow_schedules, repair_periodically, say_that_it_runs,
 };
 
 /// A worker that is ready to run.
@@ -100,15 +100,16 @@ impl Worker {
             tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
         });
         let identity = Identity::new(&self.name, self.backend.now(), self.options.admission.most());
-        let start = |ServedTopic { topic, handler, revisions, .. }: &ServedTopic| {
+        let start = |ServedTopic { topic, handler, revisions, components, .. }: &ServedTopic| {
             let (options, shutdown) = (self.options.clone(), self.shutdown.clone());
             let (backend, identity) = (self.backend.clone(), identity.clone());
             let worker = TopicWorker::new(backend.clone(), handler.clone(), topic.clone(), options, shutdown.clone());
             let (working, ended) = oneshot::channel::<()>();
             // The end of the run drops the sender.
             let ended = async { drop(ended.await) };
-            let gauge = (worker.gauge(), revisions.clone());
-            let heart = say_that_it_runs(backend, topic.clone(), identity, gauge, shutdown, ended);
+            let state =
+                TopicState { gauge: worker.gauge(), revisions: revisions.clone(), components: components.clone() };
+            let heart = say_that_it_runs(backend, topic.clone(), identity, state, shutdown, ended);
             let heart = tokio::spawn(heart);
             // Each worker is a task of its own, so that it runs in parallel to the others and not on the thread that
             // only waits.

@@ -67,12 +67,13 @@ pub async fn a_component_goes_in_and_out(kind: Kind) {
     let digest = component.digest();
     assert_eq!(get_component(store, &digest).await.unwrap(), None);
     let task = TaskAbout { options: [("timeout".to_owned(), "5".to_owned())].into(), ..TaskAbout::default() };
-    let about = About { tasks: [("add".to_owned(), task)].into(), sdk: "rust 1".into() };
+    let about = About { tasks: [("add".to_owned(), task)].into(), sdk: "rust 1".into(), signatures: vec!["a".into()] };
     let pushed = put_component(store, &component, &about, Sending::Absent).await.unwrap();
     let different = digests(&component).len();
     // The zeros at the end are the same chunk several times.
     assert!(different < component.chunks().len());
-    let expected = Pushed { digest, chunks: different, new_chunks: different, new_bytes: pushed.new_bytes };
+    let new_bytes = pushed.new_bytes;
+    let expected = Pushed { digest, chunks: different, new_chunks: different, new_bytes, resent: false };
     assert_eq!(pushed, expected);
     assert!((SIZE as u64 / 3..SIZE as u64 / 2).contains(&pushed.new_bytes), "{pushed:?}");
     assert_eq!(get_component(store, &digest).await.unwrap().as_ref(), Some(component.bytes()));
@@ -83,6 +84,8 @@ pub async fn a_component_goes_in_and_out(kind: Kind) {
     // Again.
     let again = put(store, &component).await;
     assert_eq!(again, Pushed { new_chunks: 0, new_bytes: 0, ..pushed });
+    let manifest = get_manifest(store, &digest).await.unwrap().unwrap();
+    assert_eq!(manifest.signatures, ["a"], "it stays");
     assert_eq!(get_component(store, &digest).await.unwrap().as_ref(), Some(component.bytes()));
 }
 
@@ -180,6 +183,27 @@ pub async fn a_manifest_that_lies_is_refused(kind: Kind) {
     // What a later version has written is not replaced.
     let refused = put_component(store, &component, &About::default(), Sending::Absent).await;
     assert_eq!(refused.unwrap_err().kind, ErrorKind::NewerRecord);
+}
+
+pub async fn a_signature_comes_later(kind: Kind) {
+    let f = kind.open().await;
+    let client = Client::new(f.backend.clone());
+    let push = async |signature: &str| {
+        let mut component = small("a");
+        component.about.signatures.extend((!signature.is_empty()).then(|| signature.to_owned()));
+        client.push(&"t".into(), &[component], &PushOptions::default()).await.unwrap().change
+    };
+    let Change::Done(first) = push("").await else { panic!("a revision") };
+    assert_eq!((first.last, first.resent), (1, 0));
+    assert_eq!(push("").await, Change::Same(first));
+    // The revision stays, and the workers hear of it.
+    let Change::Done(signed) = push("one").await else { panic!("a change") };
+    assert!(signed.last == 1 && signed.resent > 0, "{signed:?}");
+    assert_eq!(push("one").await, Change::Same(signed.clone()));
+    let Change::Done(twice) = push("two").await else { panic!("a change") };
+    assert!(twice.resent >= signed.resent, "{twice:?}");
+    let manifest = get_manifest(f.backend.store(), &twice.revisions[0].components[0].digest).await.unwrap().unwrap();
+    assert_eq!(manifest.signatures, ["one", "two"]);
 }
 
 fn small(name: &str) -> ComponentToPush {

@@ -10,6 +10,7 @@ use crate::bencode::Value;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::Millis;
+use crate::shipping::{MOST_COMPONENTS, MOST_DEPLOYMENTS_BYTES, MOST_REVISIONS};
 use crate::wire::{entry, text, wrong_type};
 
 /// The record `deployments` of a topic.
@@ -27,6 +28,9 @@ pub struct DeploymentsRecord {
     pub keep: u32,
     /// Each call is run by the newest revision, whenever its job was created.
     pub follow_newest: bool,
+    /// When something of a component that was there was sent again: chunks, or another signature. Workers that could not load a
+    /// revision try again. 0: never.
+    pub resent: Millis,
     /// Entries that a later version wrote. They are kept as they are: key, bencoded value.
     pub extra: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -92,7 +96,7 @@ impl Revision {
 }
 
 const DEPLOYMENTS: &str = "a deployments record";
-const RECORD_KEYS: [&str; 7] = ["changed", "follow", "gone", "keep", "last", "revisions", "v"];
+const RECORD_KEYS: [&str; 8] = ["changed", "follow", "gone", "keep", "last", "resent", "revisions", "v"];
 const KEYS: [&str; 6] = ["by", "components", "note", "number", "restores", "steps"];
 
 impl DeploymentsRecord {
@@ -115,6 +119,9 @@ impl DeploymentsRecord {
         if self.keep > 0 {
             fields.push((b"keep", int(u64::from(self.keep))));
         }
+        if self.resent > 0 {
+            fields.push((b"resent", int(self.resent)));
+        }
         fields.extend(self.extra.iter().map(|(k, v)| (k.as_slice(), v.clone())));
         write_dict(fields)
     }
@@ -125,6 +132,10 @@ impl DeploymentsRecord {
     /// `Malformed`, with what is wrong.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let what = DEPLOYMENTS;
+        if bytes.len() > MOST_DEPLOYMENTS_BYTES {
+            let (bytes, most) = (bytes.len(), MOST_DEPLOYMENTS_BYTES);
+            return Err(Error::malformed(what, format!("it has {bytes} bytes; at most {most} are allowed")));
+        }
         let value = versioned(what, bytes)?;
         let record = Self {
             revisions: items(what, &value, "revisions")?.iter().map(Revision::decode).collect::<Result<_>>()?,
@@ -133,6 +144,7 @@ impl DeploymentsRecord {
             changed: unsigned(what, &value, "changed")?,
             keep: small(what, &value, "keep")?,
             follow_newest: unsigned(what, &value, "follow")? > 0,
+            resent: unsigned(what, &value, "resent")?,
             extra: unknown_entries(&value, &RECORD_KEYS),
         };
         let numbers = || record.revisions.iter().map(|revision| revision.number);
@@ -140,6 +152,17 @@ impl DeploymentsRecord {
         let in_order = numbers().is_sorted_by(|a, b| a < b) && record.gone.is_sorted_by(|a, b| a.number < b.number);
         if !in_order || numbers().any(is_used) {
             return Err(Error::malformed(what, "its revisions are not in the order of their numbers"));
+        }
+        // Whoever can write the store may have put it. A worker reads it every few seconds, and loads what it names.
+        let (revisions, most) = (record.revisions.len(), MOST_REVISIONS);
+        if revisions > most {
+            return Err(Error::malformed(what, format!("it has {revisions} revisions; at most {most} are allowed")));
+        }
+        if let Some(large) = record.revisions.iter().find(|revision| revision.components.len() > MOST_COMPONENTS) {
+            let (number, components) = (large.number, large.components.len());
+            let reason =
+                format!("its revision {number} has {components} components; at most {MOST_COMPONENTS} are allowed");
+            return Err(Error::malformed(what, reason));
         }
         Ok(record)
     }
@@ -265,6 +288,7 @@ mod tests {
             changed: 70,
             keep: 5,
             follow_newest: true,
+            resent: 80,
             extra: vec![(b"yyy".to_vec(), b"le".to_vec())],
         };
         let text = String::from_utf8(full.encode().to_vec()).unwrap();
@@ -292,5 +316,36 @@ mod tests {
             assert!(error.to_string().contains(why) && error.is_unreadable(), "{error}");
         }
         assert!(DeploymentsRecord::decode(b"d1:vi2ee").is_err());
+    }
+
+    #[test]
+    fn a_record_beyond_its_bounds_is_refused() {
+        let with = |revisions: u64, components: usize| DeploymentsRecord {
+            revisions: (1..=revisions)
+                .map(|number| {
+                    let one = revision(number);
+                    Revision { components: vec![one.components[0].clone(); components], ..one }
+                })
+                .collect(),
+            last: revisions,
+            ..DeploymentsRecord::default()
+        };
+        let (most, parts) = (MOST_REVISIONS as u64, MOST_COMPONENTS);
+        for good in [with(most, 1), with(1, parts)] {
+            assert_eq!(DeploymentsRecord::decode(&good.encode()).unwrap(), good);
+        }
+        let long = DeploymentsRecord {
+            extra: vec![(b"z".to_vec(), string(&"x".repeat(MOST_DEPLOYMENTS_BYTES)))],
+            ..with(1, 1)
+        };
+        for (bad, why) in [
+            (with(most + 1, 1), "101 revisions"),
+            (with(1, parts + 1), "33 components"),
+            (with(10_000, 1), "bytes; at most"),
+            (long, "bytes; at most"),
+        ] {
+            let error = DeploymentsRecord::decode(&bad.encode()).unwrap_err();
+            assert!(error.is_unreadable() && error.to_string().contains(why), "{error}");
+        }
     }
 }

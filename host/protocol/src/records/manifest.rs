@@ -7,12 +7,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    TaskInfo, VERSION, blob, int, optional_bytes, optional_text, string, unknown_entries, unsigned, versioned,
-    write_dict,
+    TaskInfo, VERSION, blob, int, items, list, optional_bytes, optional_text, string, unknown_entries, unsigned,
+    versioned, write_dict,
 };
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::Millis;
+use crate::wire::text;
 
 /// The record `manifest`.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,8 @@ pub struct ManifestRecord {
     pub tasks: Bytes,
     /// What the component was built with, as a text for people. Empty: nothing says it.
     pub sdk: String,
+    /// Signatures of the component: the texts of minisign's files. Whether they are good, only who has the keys knows.
+    pub signatures: Vec<String>,
     /// Entries that a later version wrote. They are kept as they are: key, bencoded value.
     pub extra: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -64,7 +67,7 @@ pub struct UploadRecord {
 
 const MANIFEST: &str = "a manifest record";
 const UPLOAD: &str = "an upload record";
-const KEYS: [&str; 7] = ["at", "chunks", "digest", "sdk", "size", "tasks", "v"];
+const KEYS: [&str; 8] = ["at", "chunks", "digest", "sdk", "signatures", "size", "tasks", "v"];
 
 impl ManifestRecord {
     /// The record in bencode.
@@ -80,6 +83,9 @@ impl ManifestRecord {
         ];
         if !self.sdk.is_empty() {
             fields.push((b"sdk", string(&self.sdk)));
+        }
+        if !self.signatures.is_empty() {
+            fields.push((b"signatures", list(self.signatures.iter().map(|text| string(text)))));
         }
         fields.extend(self.extra.iter().map(|(k, v)| (k.as_slice(), v.clone())));
         write_dict(fields)
@@ -99,6 +105,10 @@ impl ManifestRecord {
             chunks: unpack(MANIFEST, &optional_bytes(MANIFEST, &value, "chunks")?.unwrap_or_default())?,
             tasks: optional_bytes(MANIFEST, &value, "tasks")?.unwrap_or_default(),
             sdk: optional_text(MANIFEST, &value, "sdk")?,
+            signatures: items(MANIFEST, &value, "signatures")?
+                .iter()
+                .map(|signature| Ok(text(MANIFEST, "signatures", signature)?.to_owned()))
+                .collect::<Result<_>>()?,
             extra: unknown_entries(&value, &KEYS),
         })
     }
@@ -175,6 +185,7 @@ mod tests {
             chunks: chunks.clone(),
             tasks: Bytes::from_static(b"t"),
             sdk: String::new(),
+            signatures: Vec::new(),
             extra: Vec::new(),
         };
         let (a, b, c) = ("a".repeat(32), "b".repeat(32), "c".repeat(32));
@@ -183,8 +194,12 @@ mod tests {
             record.encode(),
             format!("d2:ati9e6:chunks70:{packed}6:digest32:{a}4:sizei66055e5:tasks1:t1:vi1ee").as_bytes()
         );
-        let full =
-            ManifestRecord { sdk: "python 1".into(), extra: vec![(b"zz".to_vec(), b"le".to_vec())], ..record.clone() };
+        let full = ManifestRecord {
+            sdk: "python 1".into(),
+            signatures: vec!["untrusted comment: a\nRU".into(), "b".into()],
+            extra: vec![(b"zz".to_vec(), b"le".to_vec())],
+            ..record.clone()
+        };
         for record in [record, full] {
             assert_eq!(ManifestRecord::decode(&record.encode()).unwrap(), record);
         }
@@ -205,6 +220,7 @@ mod tests {
             "d6:digest1:a1:vi1ee".into(),
             format!("d6:chunks1:x6:digest32:{a}1:vi1ee"),
             format!("d6:digest32:{a}4:sizei-1e1:vi1ee"),
+            format!("d6:digest32:{a}10:signaturesi1e1:vi1ee"),
             format!("d6:digest32:{a}1:vi2ee"),
         ] {
             assert!(ManifestRecord::decode(wrong.as_bytes()).unwrap_err().is_unreadable(), "{wrong}");

@@ -40,7 +40,7 @@ pub use run::{ClockMove, Decision, RunRecord, SAMPLE};
 pub use schedules::{Overlap, Schedule, ScheduleSpec, SchedulesRecord, Starting};
 pub use task_info::{TaskInfo, TaskInfos, decode_task_infos, encode_task_infos};
 pub use waiting::{ChildEnd, Readiness, Waiting, is_waiting};
-pub use workers::{RevisionState, WorkerInfo, Workers, decode_workers, encode_workers};
+pub use workers::{RevisionState, ServedComponent, WorkerInfo, Workers, decode_workers, encode_workers};
 
 /// The version of all these records. A reader refuses a record with a higher version.
 const VERSION: i64 = 1;

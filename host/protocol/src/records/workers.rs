@@ -36,9 +36,27 @@ pub struct WorkerInfo {
     /// What has become of the revisions of the topic on this worker, by their numbers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub revisions: BTreeMap<u64, RevisionState>,
+    /// The components that it was started with, and now serves on the topic.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<ServedComponent>,
     /// Entries that a later version wrote.
     #[serde(flatten)]
     pub extra: Map<String, Json>,
+}
+
+/// A component that a worker serves, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedComponent {
+    /// Its name: that of its file or of its place in a registry.
+    pub name: String,
+    /// `sha256:` and its digest.
+    pub digest: String,
+    /// Where it comes from, if it was pulled from a registry: `oci://REGISTRY/NAME@sha256:…`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub from: String,
+    /// Who signed it, if the worker runs only components of trusted keys.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub signed_by: String,
 }
 
 /// What has become of a revision on a worker.
@@ -82,7 +100,10 @@ mod tests {
 
     #[test]
     fn workers_round_trip_with_what_a_later_version_wrote() {
-        let worker = WorkerInfo { host: "a".into(), pid: 7, seen: 1_000, ..WorkerInfo::default() };
+        let component =
+            ServedComponent { name: "c".into(), digest: "d".into(), from: "f".into(), ..ServedComponent::default() };
+        let worker =
+            WorkerInfo { host: "a".into(), pid: 7, seen: 1_000, components: vec![component], ..WorkerInfo::default() };
         let later = WorkerInfo { extra: Map::from_iter([("new".to_owned(), Json::from(1))]), ..worker.clone() };
         let workers = Workers::from([("x".to_owned(), worker), ("y".to_owned(), later)]);
         assert_eq!(decode_workers(&encode_workers(&workers)).unwrap(), workers);

@@ -132,6 +132,17 @@ impl Client {
             let operation = format!("push a revision of topic {topic}");
             return Err(Error::new(ErrorKind::Unavailable, "protocol", operation, reason));
         }
+        let resent = sent.iter().any(|component| component.resent).then(|| self.now());
+        // Workers that could not load the component try again when they see another time.
+        let step = |old: &DeploymentsRecord, now| match (step(old, now)?, resent) {
+            (changed, None) => Ok(changed),
+            (Changed::Same, Some(resent)) => {
+                Ok(Changed::To(Box::new(DeploymentsRecord { resent: resent.max(old.resent + 1), ..old.clone() })))
+            }
+            (Changed::To(new), Some(resent)) => {
+                Ok(Changed::To(Box::new(DeploymentsRecord { resent: resent.max(old.resent + 1), ..*new })))
+            }
+        };
         Ok(PushedRevision { change: self.change(topic, step).await?, components: sent })
     }
 

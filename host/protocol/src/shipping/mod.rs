@@ -37,7 +37,7 @@ pub use in_force::{revision_for, share};
 pub use live::{LiveJob, LiveJobs};
 pub use manifest::{About, about as about_component};
 pub use retention::{let_go, removable};
-pub use store::{Pushed, Sending, get_component, get_manifest, put_component};
+pub use store::{Pushed, Sending, get_component, get_manifest, put_component, read_component};
 pub use task_at::{named_component, task_at};
 
 /// The most bytes of a record of a chunk or of a manifest. An item of `DynamoDB` has at most 400 KB.
@@ -64,6 +64,12 @@ pub const LONGEST_NOTE: usize = 1 << 10;
 
 /// The most bytes of the name of the person who pushes, and of the name of a component.
 pub const LONGEST_NAME: usize = 200;
+
+/// The most signatures of a component that are kept. Of more, the newest stay.
+pub const MOST_SIGNATURES: usize = 8;
+
+/// The most bytes of a signature: minisign's comments have up to 1 and 8 KiB.
+pub const LONGEST_SIGNATURE: usize = 10 << 10;
 
 /// The most components of a revision.
 pub const MOST_COMPONENTS: usize = 32;

@@ -42,6 +42,8 @@ pub struct Pushed {
     pub new_chunks: usize,
     /// The bytes of the records of these chunks. They are compressed.
     pub new_bytes: u64,
+    /// The component was there before, and some of it was sent again: chunks, or another signature.
+    pub resent: bool,
 }
 
 /// Puts a component into a store: chunks, and then the manifest. Safe to repeat: what was sent is not sent again. While a
@@ -56,18 +58,22 @@ pub async fn put_component(
     sending: Sending,
 ) -> Result<Pushed> {
     let key = Key::manifest(&component.digest());
-    let mut manifest = manifest::of(component, about, store.now())?;
-    match store.get(&key).await?.as_deref().map(ManifestRecord::decode) {
+    let found = store.get(&key).await?;
+    let (before, extra) = match found.as_deref().map(ManifestRecord::decode) {
         // A later version knows what it wrote, and this one would lose it.
         Some(Err(error)) if error.kind == ErrorKind::NewerRecord => return Err(error.of(&key)),
-        Some(Ok(before)) => manifest.extra = before.extra,
-        Some(Err(_)) | None => {}
-    }
+        Some(Ok(before)) => (before.signatures, before.extra),
+        Some(Err(_)) | None => (Vec::new(), Vec::new()),
+    };
+    let mut manifest = manifest::of(component, about, &before, store.now())?;
+    manifest.extra = extra;
     let mut upload = Upload::begin(store, component).await?;
     let mut unsent = to_send(store, component, sending).await?;
     let chunks = unsent.len();
     unsent.retain(|_, is_to_send| *is_to_send);
-    let mut pushed = Pushed { digest: component.digest(), chunks, new_chunks: unsent.len(), new_bytes: 0 };
+    let new_chunks = unsent.len();
+    let resent = found.is_some() && (new_chunks > 0 || manifest.signatures != before);
+    let mut pushed = Pushed { digest: component.digest(), chunks, new_chunks, new_bytes: 0, resent };
     let (mut records, mut bytes) = (Vec::new(), 0);
     for (chunk, piece) in component.pieces() {
         if unsent.remove(&chunk.digest).is_none() {
@@ -124,7 +130,18 @@ pub async fn get_manifest(store: &dyn Store, digest: &Digest) -> Result<Option<M
 /// # Errors
 /// When the store fails. `Malformed` or `NewerRecord` if the manifest or a chunk is missing, can't be read, or lies.
 pub async fn get_component(store: &dyn Store, digest: &Digest) -> Result<Option<Bytes>> {
-    let Some(manifest) = get_manifest(store, digest).await? else { return Ok(None) };
+    match get_manifest(store, digest).await? {
+        Some(manifest) => read_component(store, &manifest).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The component of a manifest that `get_manifest` has returned, as `get_component`.
+///
+/// # Errors
+/// As `get_component`.
+pub async fn read_component(store: &dyn Store, manifest: &ManifestRecord) -> Result<Bytes> {
+    let digest = &manifest.digest;
     // The manifest was checked: this is bounded.
     let mut bytes = Vec::with_capacity(usize::try_from(manifest.size).unwrap_or_default());
     let mut rest = manifest.chunks.as_slice();
@@ -147,7 +164,7 @@ pub async fn get_component(store: &dyn Store, digest: &Digest) -> Result<Option<
         let reason = "its chunks are those of another component; push the component again";
         return Err(Error::malformed(component(digest), reason));
     }
-    Ok(Some(bytes.into()))
+    Ok(bytes.into())
 }
 
 fn component(digest: &Digest) -> String {

@@ -18,13 +18,14 @@ use crate::units::{Interval, Processes};
   brrr-host run --topic demo hello --watch
   brrr-host run --topic demo a.wasm b.wasm --http 8080 --timeout 30s --memory 64MiB
   brrr-host run --topic demo guest.wasm --processes auto
+  brrr-host run --topic demo oci://ghcr.io/me/hello:1.0 --trust me.pub
   brrr-host run --topic demo           # serves what `brrr-host push` sends
 
 Ctrl-C, SIGTERM or SIGHUP takes no new messages and lets running calls end; a second Ctrl-C or SIGTERM stops at once.")]
 pub struct RunCommand {
-    /// The components, or folders of projects, which are built first. Not given: the components of brrr.toml, or else what
-    /// is pushed to the topic. Two components on one topic must not have the same task.
-    #[arg(value_name = "GUEST.WASM|DIR")]
+    /// The components: files, folders of projects, which are built first, or oci://REGISTRY/NAME:TAG. Not given: the
+    /// components of brrr.toml, or else what is pushed to the topic. Two components on one topic must not have the same task.
+    #[arg(value_name = "GUEST.WASM|DIR|OCI")]
     pub guests: Vec<PathBuf>,
 
     /// Build again when a source changes, and serve the new component without a stop: running calls end on the old
@@ -35,6 +36,13 @@ pub struct RunCommand {
     /// Also run components that calls bring along (`call --with`). They may access what this worker's flags allow.
     #[arg(long, conflicts_with = "watch")]
     pub accept_code: bool,
+
+    /// Run only components that one of these keys has signed: files, components from registries, revisions that are pushed,
+    /// and code that calls bring along. KEY.pub is a public key of minisign. May be repeated.
+    // Flags and the environment replace the keys of a brrr.toml, so a file that was found adds no key to those that its user
+    // has chosen. Alone it only forbids: without keys everything runs.
+    #[arg(long, env = "BRRR_TRUST", value_name = "KEY.pub", value_delimiter = ',')]
+    pub trust: Vec<PathBuf>,
 
     /// The topic: the queue of the tasks. (In brrr.toml a component may have another topic.)
     #[arg(long, env = "BRRR_TOPIC", value_name = "TOPIC", value_parser = topic)]

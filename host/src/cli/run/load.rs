@@ -4,15 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use brrr_protocol::model::Topic;
+use brrr_protocol::records::ServedComponent;
 use brrr_worker::deployed::DeployedLoader;
+use brrr_worker::signatures::TrustedKeys;
 use brrr_worker::topic_worker::Shutdown;
 use brrr_worker::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
 
 use super::RunCommand;
 use super::served::Served;
-use crate::cli::build;
 use crate::cli::console::Console;
-use crate::cli::progress::load;
+use crate::cli::source;
 use crate::config::Config;
 
 /// Makes handlers of components, all on one engine.
@@ -21,11 +22,20 @@ pub struct Loader {
     limits: RunLimits,
     tasks: Overrides,
     output: Arc<Console>,
+    trust: TrustedKeys,
+}
+
+/// What serves a topic.
+pub struct Loaded {
+    pub topic: Topic,
+    pub handler: WasmHandler,
+    /// Its components, for people.
+    pub components: Vec<ServedComponent>,
 }
 
 impl Loader {
     /// # Errors
-    /// When this machine can't run the engine.
+    /// When this machine can't run the engine, or a key can't be read.
     pub fn new(args: &RunCommand, config: &Config, max_running: u32, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let to_stdout = args.events.as_deref() != Some(Path::new("-"));
         let console = if to_stdout { Console::stdout(shutdown.clone()) } else { Console::stderr(shutdown.clone()) };
@@ -39,6 +49,7 @@ impl Loader {
             },
             tasks: config.tasks(),
             output: Arc::new(console),
+            trust: TrustedKeys::read(&args.trust)?,
         })
     }
 
@@ -53,19 +64,24 @@ impl Loader {
             overrides: self.tasks.clone(),
             output: self.output.clone(),
             grants: args.permissions.permissions()?.grant()?,
+            trust: self.trust.clone(),
         })
     }
 
-    /// Loads the components, and joins the components of each topic into one handler. A project is built first.
+    /// Loads the components, and joins the components of each topic into one handler. A project is built first, and a component in a
+    /// registry is pulled.
     ///
     /// # Errors
-    /// When a component can't be built or served, or two components of one topic have the same task.
-    pub async fn load(&self, served: &[Served]) -> anyhow::Result<Vec<(Topic, WasmHandler)>> {
-        let mut topics: Vec<(Topic, Vec<Guest>)> = Vec::new();
+    /// When a component can't be built, pulled or served, no trusted key has signed it, or two components of one topic have the same
+    /// task.
+    pub async fn load(&self, served: &[Served]) -> anyhow::Result<Vec<Loaded>> {
+        let mut topics: Vec<(Topic, Vec<Guest>, Vec<ServedComponent>)> = Vec::new();
         for Served { path, topic, grants, build } in served {
-            let path = build::component(path, build.as_ref()).await?;
-            let name = path.display();
-            let guest = load(&self.engine, &path).await?;
+            let source = source::read(path, build.as_ref()).await?;
+            let (name, pinned) = (source.name.clone(), source.pinned.clone());
+            let guest = source.load(&self.engine, &self.trust).await?;
+            let component = source::served(&name, pinned.as_ref(), &guest);
+            let name = guest.path.display();
             tracing::debug!("loaded {name}: {}", guest.digest);
             for task in &guest.tasks {
                 for (key, value) in &task.extra {
@@ -76,15 +92,18 @@ impl Loader {
                 }
             }
             let guest = guest.allowing(grants.clone());
-            match topics.iter_mut().find(|(known, _)| known == topic) {
-                Some((_, guests)) => guests.push(guest),
-                None => topics.push((topic.clone(), vec![guest])),
+            match topics.iter_mut().find(|(known, ..)| known == topic) {
+                Some((_, guests, components)) => {
+                    guests.push(guest);
+                    components.push(component);
+                }
+                None => topics.push((topic.clone(), vec![guest], vec![component])),
             }
         }
-        let handler = |(topic, guests)| {
+        let loaded = |(topic, guests, components)| {
             let handler = WasmHandler::new(guests, self.limits.clone(), &self.tasks, self.output.clone())?;
-            Ok((topic, handler))
+            Ok(Loaded { topic, handler, components })
         };
-        topics.into_iter().map(handler).collect()
+        topics.into_iter().map(loaded).collect()
     }
 }

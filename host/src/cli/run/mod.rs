@@ -24,6 +24,7 @@ use super::{ExitError, approval};
 use crate::config::{Config, Section, Setting};
 use crate::exit::Exit;
 use crate::page;
+use crate::registry::is_reference;
 use crate::trust;
 pub use args::RunCommand;
 use load::Loader;
@@ -48,6 +49,14 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     }
     check_events(&args, &config)?;
     let served = served(&args, &config)?;
+    if let Some(pulled) = served.iter().find(|component| args.watch && is_reference(&component.path)) {
+        let text = format!(
+            "--watch: {} is in a registry, where no change is seen; leave out --watch, and start again to take what a tag \
+             stands for then",
+            pulled.path.display()
+        );
+        return Err(ExitError::new(Exit::Usage, text).into());
+    }
     let mut topics: BTreeSet<_> = served.iter().map(|component| component.topic.clone()).collect();
     let deployed = args.topic.clone().filter(|_| served.is_empty());
     topics.extend(deployed.clone());
@@ -118,8 +127,8 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
         builder = builder.serve(accepting(begun));
     }
     let mut serving = Vec::new();
-    for (topic, handler) in handlers {
-        let (topic, known) = Serving::new(topic, handler);
+    for loaded in handlers {
+        let (topic, known) = Serving::new(loaded);
         serving.push(known);
         builder = builder.serve(accepting(topic));
     }

@@ -23,6 +23,8 @@ use super::RunCommand;
 use crate::cli::ExitError;
 use crate::cli::output::say;
 use crate::cli::signals::on_signals;
+use crate::cli::source;
+use crate::config::Config;
 use crate::exit::Exit;
 
 /// The variable with the child's index, from 0. A process without it is no child.
@@ -124,8 +126,9 @@ pub fn is_parent(args: &RunCommand) -> bool {
 /// Keeps N workers running until it is asked to stop.
 ///
 /// # Errors
-/// When the workers could not share the backend, `--watch` is given, or the first worker can't be started.
-pub fn supervise(args: &RunCommand) -> anyhow::Result<Exit> {
+/// When the workers could not share the backend, `--watch` is given, a component is not in its registry, or the first worker can't
+/// be started.
+pub fn supervise(args: &RunCommand, config: &Config) -> anyhow::Result<Exit> {
     if args.watch {
         let text = "--watch is for one process: with --processes each would build by itself; leave one of them out";
         return Err(ExitError::new(Exit::Usage, text).into());
@@ -134,6 +137,14 @@ pub fn supervise(args: &RunCommand) -> anyhow::Result<Exit> {
         let text = "`memory:` is of one process alone: several would share nothing; use sqlite:PATH, or --processes 1";
         return Err(ExitError::new(Exit::BadBackend, text).into());
     }
+    // Tags are looked up once for all workers, also for those that are started again later.
+    let components = config.components.iter().map(|component| &component.path);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let pinned = match args.guests.is_empty() {
+        true => runtime.block_on(source::pin(components))?,
+        false => runtime.block_on(source::pin(args.guests.iter()))?,
+    };
+    drop(runtime);
     let fleet = Arc::new(Mutex::new(Fleet::default()));
     let (sender, news) = mpsc::channel();
     let (first, second, news_sender) = (fleet.clone(), fleet.clone(), sender.clone());
@@ -154,8 +165,15 @@ pub fn supervise(args: &RunCommand) -> anyhow::Result<Exit> {
         },
     )?;
     let program = std::env::current_exe()?;
-    let parent =
-        Parent { fleet: fleet.clone(), program, sender, wanted: args.processes.count(), due: Vec::new(), started: 0 };
+    let parent = Parent {
+        fleet: fleet.clone(),
+        program,
+        pinned,
+        sender,
+        wanted: args.processes.count(),
+        due: Vec::new(),
+        started: 0,
+    };
     let ended = parent.run(&news);
     // The supervision has ended. Each worker has either ended or is no longer needed, so all are killed.
     lock(&fleet).kill();
@@ -196,6 +214,8 @@ impl fmt::Display for EndedProcess {
 struct Parent {
     fleet: Arc<Mutex<Fleet>>,
     program: PathBuf,
+    /// What the tags of the components stand for.
+    pinned: Option<String>,
     sender: Sender<News>,
     wanted: u32,
     /// The workers to start again: when, which, and after what delay.
@@ -279,6 +299,9 @@ impl Parent {
         let (orders, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
         command.args(std::env::args_os().skip(1)).env(CHILD, index.to_string()).stdin(OwnedFd::from(theirs));
+        if let Some(pinned) = &self.pinned {
+            command.env(source::PINNED, pinned);
+        }
         let process = command.spawn()?;
         // The command holds the child's end of the socket. It must be closed here, so that the end of the child closes
         // the stream.

@@ -9,13 +9,14 @@ use std::time::Duration;
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::Backend;
 use brrr_worker::ServedTopic;
+use brrr_worker::served::ComponentList;
 use brrr_worker::topic_worker::{Shutdown, SwappableHandler, announce};
 use brrr_worker::wasm::WasmHandler;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use super::load::Loader;
+use super::load::{Loaded, Loader};
 use super::served::Served;
 use crate::build::{OwnBuild, Project, is_source};
 use crate::cli::build::{is_component, own_in};
@@ -30,6 +31,7 @@ const QUIET: Duration = Duration::from_millis(100);
 pub struct Serving {
     pub topic: Topic,
     pub handler: SwappableHandler,
+    components: Arc<ComponentList>,
     /// The version of the components, with their tasks.
     version: Version,
 }
@@ -51,10 +53,11 @@ impl Version {
 
 impl Serving {
     /// The topic for the worker to serve, and the part of it that is kept here.
-    pub fn new(topic: Topic, handler: WasmHandler) -> (ServedTopic, Self) {
+    pub fn new(Loaded { topic, handler, components }: Loaded) -> (ServedTopic, Self) {
         let version = Version::of(&handler);
-        let served = ServedTopic::of_components(topic, handler);
-        let serving = Self { topic: served.topic.clone(), handler: served.handler.clone(), version };
+        let served = ServedTopic::of_components(topic, handler).naming(components);
+        let (topic, handler) = (served.topic.clone(), served.handler.clone());
+        let serving = Self { topic, handler, components: served.components.clone(), version };
         (served, serving)
     }
 }
@@ -224,7 +227,7 @@ async fn renew(
     backend: &dyn Backend,
     changed: &str,
 ) -> anyhow::Result<()> {
-    for (topic, handler) in loader.load(served).await? {
+    for Loaded { topic, handler, components } in loader.load(served).await? {
         let Some(old) = serving.iter_mut().find(|serving| serving.topic == topic) else { continue };
         let (version, infos) = (Version::of(&handler), handler.infos());
         if version == old.version {
@@ -232,6 +235,7 @@ async fn renew(
         }
         backend.queue().check(&topic, handler.longest_run()).await?;
         old.handler.replace(Arc::new(handler));
+        old.components.set(components);
         let tasks = difference(&old.version.tasks, &version.tasks);
         tracing::info!("{changed} changed: serving topic {topic} anew: {tasks}");
         old.version = version;

@@ -30,8 +30,8 @@ Each case is replayed wherever it could be made to wait, with the results of its
 fails when a replay asks for other calls, when the result is not the expected one or depends on the order, and when a
 failing call makes it crash. Nothing is queued or stored.")]
 pub struct TestCommand {
-    /// The component, or a project's folder or source, which is built first if needed.
-    #[arg(value_name = "GUEST.WASM|DIR", default_value = ".")]
+    /// The component, a project's folder or source, which is built first if needed, or oci://REGISTRY/NAME:TAG.
+    #[arg(value_name = "GUEST.WASM|DIR|OCI", default_value = ".")]
     pub component: PathBuf,
 
     /// The file of test cases. Not given: cases.toml beside the component.
@@ -39,7 +39,7 @@ pub struct TestCommand {
     pub cases: Option<PathBuf>,
 
     /// Another component, which handles calls of the first component's tasks. May be repeated.
-    #[arg(long, value_name = "GUEST.WASM|DIR")]
+    #[arg(long, value_name = "GUEST.WASM|DIR|OCI")]
     pub with: Vec<PathBuf>,
 
     /// Run only cases with this text in their names. May be repeated.

@@ -12,13 +12,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brrr_protocol::model::Outcome;
+use brrr_worker::signatures::TrustedKeys;
 use brrr_worker::wasm::{Engine, EngineOptions, RunLimits, WasmHandler};
 
 use super::output::{Format, print_json, say};
-use super::progress::{self, Spinner};
-use super::{ExitError, approval, build};
+use super::progress::Spinner;
+use super::{ExitError, approval, build, source};
 use crate::config::{Component, Config};
 use crate::exit::Exit;
+use crate::registry::is_reference;
 use crate::testing::{CaseReport, Cases, CasesError, Change, Lines, Runner, Settings, explore, update};
 pub use args::TestCommand;
 pub use conformance::{ConformanceCommand, run as run_conformance};
@@ -146,7 +148,12 @@ async fn run_cases(args: TestCommand, config: &Config, format: Format, cases: Op
 
 /// The file of cases: the named file, or the file beside the component.
 fn cases_path(args: &TestCommand) -> PathBuf {
-    let folder = if args.component.is_dir() { Some(args.component.as_path()) } else { args.component.parent() };
+    let folder = match &args.component {
+        folder if folder.is_dir() => Some(folder.as_path()),
+        // Nothing is beside a component in a registry.
+        pulled if is_reference(pulled) => None,
+        file => file.parent(),
+    };
     let folder = folder.filter(|folder| *folder != Path::new(".")).unwrap_or(Path::new(""));
     args.cases.clone().unwrap_or_else(|| folder.join(crate::testing::DEFAULT))
 }
@@ -164,8 +171,8 @@ async fn load(args: &TestCommand, config: &Config, lines: &Arc<Lines>) -> anyhow
         let permissions = known.map(Component::permissions).transpose()?.unwrap_or_default();
         let grants = permissions.and(&for_all).grant()?;
         let own = known.and_then(build::own_build);
-        let path = build::component(named, own.as_ref()).await?;
-        guests.push(progress::load(&engine, &path).await?.allowing(grants));
+        let source = source::read(named, own.as_ref()).await?;
+        guests.push(source.load(&engine, &TrustedKeys::default()).await?.allowing(grants));
     }
     let limits = RunLimits { memory: args.memory, wall: args.timeout, result: args.max_result, own_hashes: false };
     Ok(WasmHandler::new(guests, limits, &config.tasks(), lines.clone())?)

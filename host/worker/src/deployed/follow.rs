@@ -1,93 +1,33 @@
 //! Looks for new revisions of a topic, and loads them before they take jobs.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::digest::Digest;
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::Backend;
 use brrr_protocol::records::{DeploymentsRecord, Revision, RevisionState, TaskInfos};
-use brrr_protocol::shipping::get_component;
-use brrr_protocol::{Error, Result};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::{DeployedHandler, RevisionStates};
-use crate::permissions::Grants;
+use super::loader::{NotLoaded, Room};
+use super::{DeployedHandler, DeployedLoader, RevisionStates};
 use crate::served::ServedTopic;
 use crate::topic_worker::{Shutdown, announce};
-use crate::wasm::{Engine, Guest, LoadError, Output, Overrides, RunLimits, WasmHandler};
+use crate::wasm::{Guest, WasmHandler};
 
 /// The time between two looks. Behind a network, a look costs more.
 const LOOK: Duration = Duration::from_secs(1);
 const LOOK_REMOTE: Duration = Duration::from_secs(3);
 
-/// Makes handlers of components that come from the store. What they may do is the worker's to say: nothing in a pushed revision
-/// grants anything.
-#[derive(Clone)]
-pub struct DeployedLoader {
-    /// Runs the components.
-    pub engine: Arc<Engine>,
-    /// The limits of one run.
-    pub limits: RunLimits,
-    /// The worker's options of tasks.
-    pub overrides: Overrides,
-    /// Gets what the components print.
-    pub output: Arc<dyn Output>,
-    /// What the components may access.
-    pub grants: Grants,
-}
+/// How many revisions are loaded at once. One that takes long does not hold up the others.
+const AT_ONCE: usize = 2;
 
-impl DeployedLoader {
-    /// Compiles a component, unless it is in the cache, and asks for its tasks.
-    async fn guest(&self, name: &str, bytes: Vec<u8>) -> std::result::Result<Guest, LoadError> {
-        let guest = Guest::from_bytes(&self.engine, Path::new(name), bytes, &|_| {}).await?;
-        Ok(guest.allowing(self.grants.clone()))
-    }
-}
-
-impl DeployedLoader {
-    /// Loads a component that a call has brought along. `Err` inside: it can't be run, for this reason.
-    pub(super) async fn accepted(
-        &self,
-        backend: &dyn Backend,
-        digest: Digest,
-    ) -> Result<std::result::Result<WasmHandler, String>> {
-        let bytes = match get_component(backend.store(), &digest).await {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(Err("it is not in the store".to_owned())),
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let guest = match self.guest("component", bytes.into()).await {
-            Ok(guest) => guest,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let handler = WasmHandler::at(guest, digest, self.limits.clone(), &self.overrides, self.output.clone());
-        Ok(handler.map_err(|error| error.to_string()))
-    }
-}
-
-/// Why a revision is not loaded.
-enum NotLoaded {
-    /// It can't be loaded by this worker.
-    For(String),
-    /// The store failed. The next look tries again.
-    Now(Error),
-}
-
-impl From<Error> for NotLoaded {
-    fn from(error: Error) -> Self {
-        if error.is_transient() { Self::Now(error) } else { Self::For(error.to_string()) }
-    }
-}
-
-impl From<LoadError> for NotLoaded {
-    fn from(error: LoadError) -> Self {
-        Self::For(error.to_string())
-    }
-}
+/// How long a worker that starts waits for the newest revision. After that it serves the topic, and calls wait for the revision.
+const BEGIN: Duration = Duration::from_secs(30);
 
 /// Follows the revisions of a topic.
 pub struct Follower {
@@ -99,7 +39,20 @@ pub struct Follower {
     known: DeploymentsRecord,
     /// The components of the revisions that are loaded, by their digests. Two revisions may share some.
     guests: HashMap<Digest, Guest>,
+    room: Arc<Room>,
+    /// The revisions that are being loaded.
+    loads: JoinSet<Load>,
+    loading: HashMap<u64, BTreeSet<Digest>>,
+    /// Revisions for which there was no room.
+    no_room: BTreeSet<u64>,
     announced: TaskInfos,
+}
+
+/// What became of a revision that was loaded.
+struct Load {
+    number: u64,
+    guests: HashMap<Digest, Guest>,
+    handler: std::result::Result<WasmHandler, NotLoaded>,
 }
 
 impl Follower {
@@ -115,23 +68,39 @@ impl Follower {
             states: Arc::default(),
             known: DeploymentsRecord::default(),
             guests: HashMap::new(),
+            room: Arc::default(),
+            loads: JoinSet::new(),
+            loading: HashMap::new(),
+            no_room: BTreeSet::new(),
             announced: TaskInfos::new(),
         }
     }
 
-    /// Loads the revision that takes new jobs, if there is one. Returns the topic for a worker to serve.
+    /// Loads the revision that takes new jobs, if there is one. Returns the topic for a worker to serve. If the revision takes long,
+    /// the worker serves before it is loaded.
     ///
     /// # Errors
     /// When the store can't be read, or the queue can't be used.
     pub async fn begin(&mut self) -> Result<ServedTopic> {
         self.read().await?;
-        match self.wanted() {
-            Some(newest) => self.load(&newest).await?,
-            None => tracing::info!(
+        if self.known.revisions.is_empty() {
+            tracing::info!(
                 "nothing is deployed on topic {}; `brrr-host push --topic {} COMPONENT` deploys",
                 self.topic,
                 self.topic
-            ),
+            );
+        }
+        let until = Instant::now() + BEGIN;
+        self.start_loads();
+        // The older ones follow later, unless the newest can't be loaded.
+        while self.waits_for_newest() {
+            let Ok(load) = tokio::time::timeout_at(until, self.next_load()).await else {
+                tracing::warn!("topic {}: its newest revision takes long to load; calls wait for it", self.topic);
+                break;
+            };
+            let Some(load) = load else { break };
+            self.take(load).await?;
+            self.start_loads();
         }
         let newest = self.handler.newest();
         Ok(ServedTopic {
@@ -140,7 +109,18 @@ impl Follower {
             tasks: newest.as_ref().map(|handler| handler.infos()).unwrap_or_default(),
             longest_run: newest.map_or(self.loader.limits.wall, |handler| handler.longest_run()),
             revisions: Some(self.states.clone()),
+            components: Arc::default(),
         })
+    }
+
+    /// True until the newest revision is loaded, or can't be and another one is.
+    fn waits_for_newest(&self) -> bool {
+        let Some(newest) = self.known.revisions.last() else { return false };
+        match self.states.get().get(&newest.number) {
+            Some(RevisionState::Loaded) => false,
+            Some(RevisionState::Failed(_)) => self.handler.newest().is_none(),
+            Some(RevisionState::Loading) | None => true,
+        }
     }
 
     /// Looks for new revisions until the worker is asked to stop.
@@ -157,23 +137,34 @@ impl Follower {
                 tracing::warn!("the revisions of topic {} can't be followed: {text}; trying again", self.topic);
             }
             told = text;
+            let is_loading = !self.loads.is_empty();
             tokio::select! {
+                load = self.next_load(), if is_loading => {
+                    let taken = match load {
+                        Some(load) => self.take(load).await,
+                        None => Ok(()),
+                    };
+                    if let Err(error) = taken {
+                        tracing::warn!("a revision of topic {} can't be loaded now: {error}; trying again", self.topic);
+                        // Not at once: the next look may have better luck.
+                        tokio::select! {
+                            () = tokio::time::sleep(pause) => {}
+                            _ = shutdown.wait() => return,
+                        }
+                    }
+                }
                 () = tokio::time::sleep(pause) => {}
                 _ = shutdown.wait() => return,
             }
         }
     }
 
-    /// One look: loads what is new.
+    /// One look: begins to load what is new.
     async fn look(&mut self) -> Result<()> {
-        self.read().await?;
-        // The newest first. It is loaded before it takes jobs; older ones may be needed by jobs that go on.
-        while let Some(next) = self.wanted() {
-            self.load(&next).await?;
-            self.announce().await;
-            self.read().await?;
-        }
+        let read = self.read().await;
         self.announce().await;
+        read?;
+        self.start_loads();
         Ok(())
     }
 
@@ -189,61 +180,91 @@ impl Follower {
             record.revisions.iter().any(|revision| revision.components.iter().any(|part| part.digest == *digest))
         };
         self.guests.retain(|digest, _| used(digest));
+        let is_loading = |digest: &Digest| self.loading.values().any(|digests| digests.contains(digest));
+        self.room.keep(|digest| self.guests.contains_key(digest) || is_loading(digest));
+        if record.resent != self.known.resent {
+            // What was missing, damaged or not signed may be there now.
+            self.states.forget_failures();
+        } else if self.known.revisions.iter().any(|revision| !is_there(revision.number)) {
+            // There is room again.
+            for number in std::mem::take(&mut self.no_room) {
+                self.states.retain(|known| known != number);
+            }
+        }
         self.known = record;
         Ok(())
     }
 
-    /// The newest revision that is not loaded and may be loaded.
-    fn wanted(&self) -> Option<Revision> {
+    /// Begins to load the newest revisions that are not loaded and may be loaded. They are loaded before they take jobs; older ones
+    /// may be needed by jobs that go on.
+    fn start_loads(&mut self) {
         let states = self.states.get();
-        let is_wanted = |revision: &&Revision| {
-            // Of one that is loading, the store has failed before.
-            matches!(states.get(&revision.number), None | Some(RevisionState::Loading))
-        };
-        self.known.revisions.iter().rev().find(is_wanted).cloned()
+        for revision in self.known.revisions.iter().rev() {
+            if self.loads.len() >= AT_ONCE {
+                return;
+            }
+            // Of one that is loading, the store has failed before, unless it is still being loaded.
+            let is_wanted = matches!(states.get(&revision.number), None | Some(RevisionState::Loading));
+            if !is_wanted || self.loading.contains_key(&revision.number) {
+                continue;
+            }
+            let digests: BTreeSet<Digest> = revision.components.iter().map(|part| part.digest).collect();
+            // What another revision is loading is not loaded twice.
+            if self.loading.values().any(|others| !others.is_disjoint(&digests)) {
+                continue;
+            }
+            self.states.set(revision.number, RevisionState::Loading);
+            let known = self.guests.iter().filter(|(digest, _)| digests.contains(digest));
+            let known = known.map(|(digest, guest)| (*digest, guest.clone())).collect();
+            self.loading.insert(revision.number, digests);
+            self.loads.spawn(load(
+                self.loader.clone(),
+                self.backend.clone(),
+                self.room.clone(),
+                revision.clone(),
+                known,
+            ));
+        }
     }
 
-    /// Loads a revision. A revision that this worker can't load stays out, and the worker says so.
-    async fn load(&mut self, revision: &Revision) -> Result<()> {
-        let number = revision.number;
-        self.states.set(number, RevisionState::Loading);
-        match self.handler_of(revision).await {
+    /// The next revision that was loaded, or could not be. `None`: none is being loaded.
+    async fn next_load(&mut self) -> Option<Load> {
+        match self.loads.join_next().await? {
+            Ok(load) => Some(load),
+            // A load never panics, and is aborted only together with this value.
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// Serves a revision that was loaded. A revision that this worker can't load stays out, and the worker says so.
+    async fn take(&mut self, load: Load) -> Result<()> {
+        let Load { number, guests, handler } = load;
+        self.loading.remove(&number);
+        if !self.known.revisions.iter().any(|revision| revision.number == number) {
+            // It was removed meanwhile.
+            self.states.retain(|known| known != number);
+            return Ok(());
+        }
+        self.guests.extend(guests);
+        let reason = match handler {
             Ok(handler) => {
                 self.backend.queue().check(&self.topic, handler.longest_run()).await?;
                 let tasks: Vec<_> = handler.tasks().map(|task| task.name.clone()).collect();
                 self.handler.add(number, Arc::new(handler));
                 self.states.set(number, RevisionState::Loaded);
                 tracing::info!("topic {}: revision {number} is loaded: {}", self.topic, tasks.join(", "));
-                Ok(())
+                return Ok(());
             }
-            Err(NotLoaded::Now(error)) => Err(error),
-            Err(NotLoaded::For(reason)) => {
-                tracing::error!("topic {}: revision {number} can't be loaded: {reason}", self.topic);
-                self.states.set(number, RevisionState::Failed(reason));
-                Ok(())
+            Err(NotLoaded::Now(error)) => return Err(error),
+            Err(NotLoaded::NoRoom(reason)) => {
+                self.no_room.insert(number);
+                reason
             }
-        }
-    }
-
-    async fn handler_of(&mut self, revision: &Revision) -> std::result::Result<WasmHandler, NotLoaded> {
-        let mut guests = Vec::with_capacity(revision.components.len());
-        for part in &revision.components {
-            let guest = match self.guests.get(&part.digest) {
-                Some(guest) => guest.clone(),
-                None => {
-                    let bytes = get_component(self.backend.store(), &part.digest).await?;
-                    let bytes = bytes.ok_or_else(|| {
-                        NotLoaded::For(format!("component {} ({}) is not in the store", part.name, part.digest))
-                    })?;
-                    let guest = self.loader.guest(&part.name, bytes.into()).await?;
-                    self.guests.insert(part.digest, guest.clone());
-                    guest
-                }
-            };
-            guests.push(guest);
-        }
-        let DeployedLoader { limits, overrides, output, .. } = &self.loader;
-        Ok(WasmHandler::new(guests, limits.clone(), overrides, output.clone())?)
+            Err(NotLoaded::For(reason)) => reason,
+        };
+        tracing::error!("topic {}: revision {number} can't be loaded: {reason}", self.topic);
+        self.states.set(number, RevisionState::Failed(reason));
+        Ok(())
     }
 
     /// Announces the tasks of the revision that takes new jobs.
@@ -259,4 +280,15 @@ impl Follower {
             Err(error) => tracing::warn!("the tasks of topic {} are not announced: {error}", self.topic),
         }
     }
+}
+
+async fn load(
+    loader: DeployedLoader,
+    backend: Arc<dyn Backend>,
+    room: Arc<Room>,
+    revision: Revision,
+    known: HashMap<Digest, Guest>,
+) -> Load {
+    let (guests, handler) = loader.revision(&*backend, &room, &revision, known).await;
+    Load { number: revision.number, guests, handler }
 }

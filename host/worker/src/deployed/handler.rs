@@ -52,15 +52,23 @@ impl DeployedHandler {
     /// When the store can't be read, or the record can't be read.
     pub async fn read(&self) -> Result<DeploymentsRecord> {
         let as_of = self.client.now();
-        let record = self.client.deployments(&self.topic).await?;
+        let record = self.client.deployments(&self.topic).await;
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         // Another read may have begun later, and ended earlier.
         if as_of >= loaded.as_of {
-            let loaded = Arc::make_mut(&mut loaded);
-            loaded.handlers.retain(|number, _| record.revisions.iter().any(|revision| revision.number == *number));
-            (loaded.record, loaded.as_of) = (record.clone(), as_of);
+            match &record {
+                Ok(record) => {
+                    let is_there = |number: u64| record.revisions.iter().any(|revision| revision.number == number);
+                    let loaded = Arc::make_mut(&mut loaded);
+                    loaded.handlers.retain(|number, _| is_there(*number));
+                    (loaded.record, loaded.as_of) = (record.clone(), as_of);
+                }
+                // Whoever wrote it must not stop the jobs of others: they go on with the code that is here.
+                Err(error) if error.kind == ErrorKind::Malformed => Arc::make_mut(&mut loaded).as_of = as_of,
+                Err(_) => {}
+            }
         }
-        Ok(record)
+        record
     }
 
     /// Adds the handler of a revision.
@@ -107,7 +115,11 @@ impl Handler for DeployedHandler {
         if self.get().as_of > begun {
             return Ok(());
         }
-        self.read().await.map(drop)
+        match self.read().await {
+            // The follower tells of it.
+            Err(error) if error.kind == ErrorKind::Malformed => Ok(()),
+            read => read.map(drop),
+        }
     }
 
     fn task(&self, task: &str) -> Option<Arc<Task>> {

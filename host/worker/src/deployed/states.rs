@@ -6,6 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use brrr_protocol::records::RevisionState;
 use tokio::sync::Notify;
 
+use crate::text::shortened;
+
+/// The most bytes of the reason for which a revision is not loaded.
+const LONGEST_REASON: usize = 500;
+
 /// The states of the revisions of a topic on this worker.
 #[derive(Default)]
 pub struct RevisionStates {
@@ -22,8 +27,18 @@ impl RevisionStates {
 
     /// Sets the state of a revision.
     pub fn set(&self, number: u64, state: RevisionState) {
+        // A reason may quote what those who pushed have written. All reasons of all workers are one record.
+        let state = match state {
+            RevisionState::Failed(reason) => RevisionState::Failed(shortened(&reason, LONGEST_REASON)),
+            other => other,
+        };
         self.lock().insert(number, state);
         self.changed.notify_one();
+    }
+
+    /// Forgets what became of the revisions that could not be loaded, so that they are tried again.
+    pub fn forget_failures(&self) {
+        self.lock().retain(|_, state| !matches!(state, RevisionState::Failed(_)));
     }
 
     /// Forgets the revisions that are not wanted any more.

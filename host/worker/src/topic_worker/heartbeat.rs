@@ -10,6 +10,7 @@ use brrr_protocol::workers::{BEAT, beat, leave};
 
 use super::{Gauge, Shutdown};
 use crate::deployed::RevisionStates;
+use crate::served::ComponentList;
 
 /// How long a worker waits at its end until it is no longer listed.
 const LAST: Duration = Duration::from_secs(1);
@@ -48,13 +49,20 @@ fn host() -> String {
     String::new()
 }
 
+/// What a worker says of one topic.
+pub struct TopicState {
+    pub gauge: Gauge,
+    pub revisions: Option<Arc<RevisionStates>>,
+    pub components: Arc<ComponentList>,
+}
+
 /// Records from time to time that a worker of a topic runs, and once more when it is asked to stop. When `ended` is ready, its last run
 /// has ended: then the worker is removed.
 pub async fn say_that_it_runs(
     backend: Arc<dyn Backend>,
     topic: Topic,
     identity: Identity,
-    (gauge, revisions): (Gauge, Option<Arc<RevisionStates>>),
+    TopicState { gauge, revisions, components }: TopicState,
     shutdown: Shutdown,
     ended: impl Future<Output = ()>,
 ) {
@@ -66,7 +74,15 @@ pub async fn say_that_it_runs(
         let (running, seen) = (gauge.running(), backend.now());
         let states = revisions.as_ref().map(|revisions| revisions.get()).unwrap_or_default();
         let follows = revisions.is_some();
-        let info = WorkerInfo { running, seen, stopping, follows, revisions: states, ..identity.info.clone() };
+        let info = WorkerInfo {
+            running,
+            seen,
+            stopping,
+            follows,
+            revisions: states,
+            components: components.get(),
+            ..identity.info.clone()
+        };
         if let Err(error) = beat(store, &topic, &identity.id, &info).await
             && !std::mem::replace(&mut told, true)
         {

@@ -42,7 +42,7 @@ pub use admission::Admission;
 use admission::Ticket;
 pub use announce::announce;
 use backoff::SharedBackoff;
-pub use heartbeat::{Identity, say_that_it_runs};
+pub use heartbeat::{Identity, TopicState, say_that_it_runs};
 use in_flight::{Id, InFlight};
 use keyed_mutex::KeyedMutex;
 use leases::Leases;

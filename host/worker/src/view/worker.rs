@@ -1,7 +1,7 @@
 //! A worker as JSON.
 
 use brrr_protocol::model::Millis;
-use brrr_protocol::records::WorkerInfo;
+use brrr_protocol::records::{ServedComponent, WorkerInfo};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,6 +31,22 @@ pub struct WorkerView {
     pub running: u32,
     /// It was asked to stop, and takes no new messages.
     pub stopping: bool,
+    /// The components that it was started with. Empty: it runs what is pushed to the topic, or functions of a program.
+    pub components: Vec<ServedComponentView>,
+}
+
+/// A component that a worker serves.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServedComponent)]
+pub struct ServedComponentView {
+    /// Its name.
+    pub name: String,
+    /// `sha256:` and its digest.
+    pub digest: String,
+    /// The place in a registry that it was pulled from, with the digest of its manifest.
+    pub from: Option<String>,
+    /// The key and the trusted comment of its signature, if the worker runs only what trusted keys have signed.
+    pub signed_by: Option<String>,
 }
 
 impl WorkerView {
@@ -48,6 +64,17 @@ impl WorkerView {
             slots: info.slots,
             running: info.running,
             stopping: info.stopping,
+            components: info.components.iter().map(component).collect(),
         }
+    }
+}
+
+fn component(component: &ServedComponent) -> ServedComponentView {
+    let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    ServedComponentView {
+        name: component.name.clone(),
+        digest: component.digest.clone(),
+        from: known(&component.from),
+        signed_by: known(&component.signed_by),
     }
 }

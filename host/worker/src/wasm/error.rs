@@ -86,6 +86,10 @@ pub enum LoadError {
     #[error("{}: would take too much memory and time to compile: {reason}; build it with optimisation, or split it", path.display())]
     TooMuchToCompile { path: PathBuf, reason: String },
 
+    /// No trusted key has signed the component.
+    #[error("{}: refused, because it has no signature of a trusted key (--trust): {reason}", path.display())]
+    Untrusted { path: PathBuf, reason: String },
+
     /// The component has the right names but other types, or it is larger than a slot.
     #[error("{}: does not fit this host: {reason}", path.display())]
     Unfit { path: PathBuf, reason: String },

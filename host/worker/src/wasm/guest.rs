@@ -27,6 +27,7 @@ use super::state::{Budget, OutOfMemory, OutOfTime, State, at_tick, resource_tabl
 use super::world::{Template, World};
 use super::{RunLimits, effort, proposals, shape};
 use crate::permissions::Grants;
+use crate::signatures::{Signer, TrustedKeys};
 
 /// How long a guest may take to name its tasks. Most guests know this list before they start.
 const DESCRIBE_TIME: Duration = Duration::from_secs(10);
@@ -58,8 +59,12 @@ pub struct Guest {
     pub sdk: String,
     /// The version of that SDK.
     pub sdk_version: String,
+    /// Who has signed it, if it runs because of that.
+    pub signer: Option<Signer>,
     /// The tasks that the component has declared (`describe`). No two have the same name.
     pub tasks: Vec<Task>,
+    /// The names of what it exports.
+    pub exports: Vec<String>,
     /// The names of the interfaces that it imports.
     pub imports: Vec<String>,
     /// The version of `brrr:worker` that it was built for.
@@ -182,7 +187,9 @@ impl Guest {
             size,
             sdk,
             sdk_version,
+            signer: None,
             tasks: check(path, described.tasks)?,
+            exports: shape.exports,
             imports: shape.imports,
             wit_version: shape.wit_version,
             world: shape.world,
@@ -191,6 +198,30 @@ impl Guest {
             template,
             access: Arc::default(),
         })
+    }
+
+    /// The same as `from_bytes`, if one of these keys has signed the component. It is checked before it is compiled.
+    ///
+    /// # Errors
+    /// `Untrusted`, if none has; else as `from_bytes`.
+    pub async fn from_signed(
+        engine: &Arc<Engine>,
+        path: &Path,
+        bytes: Vec<u8>,
+        (keys, signatures): (&TrustedKeys, Vec<String>),
+        progress: &(dyn Fn(LoadStage) + Sync),
+    ) -> Result<Guest, LoadError> {
+        let keys = keys.clone();
+        // A large component takes the processor for a second.
+        let checked = tokio::task::spawn_blocking(move || {
+            let checked = keys.check(&bytes, &signatures);
+            (bytes, checked)
+        });
+        let untrusted = |reason| LoadError::Untrusted { path: path.to_owned(), reason };
+        let (bytes, checked) = checked.await.map_err(|panic| untrusted(format!("the check failed ({panic})")))?;
+        let signer = checked.map_err(untrusted)?;
+        let guest = Self::from_bytes(engine, path, bytes, progress).await?;
+        Ok(Self { signer, ..guest })
     }
 
     /// Gives the guest these permissions from now on. Before this call it has none.

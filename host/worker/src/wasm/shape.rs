@@ -10,6 +10,8 @@ use super::world::{World, is_supported};
 /// The outline of a component that this host can serve.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shape {
+    /// The names of what the component exports.
+    pub exports: Vec<String>,
     /// The names of the interfaces that the component imports.
     pub imports: Vec<String>,
     /// The version of `brrr:worker` whose handler the component exports.
@@ -83,7 +85,7 @@ pub(super) fn inspect(path: &Path, bytes: &[u8]) -> Result<Shape, LoadError> {
     if let Some(import) = imports.iter().find(|name| !provided(name, world)) {
         return Err(LoadError::UnknownImport { path: owned(), import: short(import) });
     }
-    Ok(Shape { imports, wit_version, world })
+    Ok(Shape { exports, imports, wit_version, world })
 }
 
 /// How deep components may nest. Composed components nest two or three levels deep. The compiler keeps a copy of each
