@@ -38,6 +38,9 @@ pub const START: Millis = 1_000_000;
 /// How long a client may stand still before it writes a job, where jobs are in the order of the times that clients wrote.
 const LATE: Millis = 600_000;
 
+/// The most jobs of a page of the index. With so few, collections meet pages in the middle of everything.
+const FEW_JOBS: usize = 2;
+
 /// The state that all workers share.
 pub struct World {
     state: Mutex<State>,
@@ -164,14 +167,18 @@ impl State {
         if query.order == JobOrder::NewestFirst {
             jobs.reverse();
         }
-        let mut jobs: Vec<IndexedJob> = jobs.into_iter().map(|(_, _, job)| job).collect();
-        if let Some(after) = &query.after {
-            // No job is removed between two pages, because here all jobs fit in one.
-            let start = jobs.iter().position(|job| job.cursor == *after).map_or(0, |n| n + 1);
-            jobs.drain(..start);
+        if let Some((position, number)) = query.after.as_deref().and_then(|after| after.split_once('-')) {
+            let after = (position.parse().unwrap(), usize::from_str_radix(number, 16).unwrap());
+            jobs.retain(|(position, number, _)| match query.order {
+                JobOrder::NewestFirst => (*position, *number) < after,
+                JobOrder::OldestFirst => (*position, *number) > after,
+            });
         }
-        let more = jobs.len() > query.limit;
-        jobs.truncate(query.limit);
+        let mut jobs: Vec<IndexedJob> = jobs.into_iter().map(|(_, _, job)| job).collect();
+        // A store may return fewer jobs than were asked for.
+        let limit = query.limit.min(FEW_JOBS);
+        let more = jobs.len() > limit;
+        jobs.truncate(limit);
         let next = jobs.last().filter(|_| more).map(|job| job.cursor.clone());
         JobPage { jobs, next }
     }

@@ -108,7 +108,7 @@ pub async fn the_newest_jobs_come_first(kind: Kind) {
     store.put(&put, bytes.clone()).await.unwrap();
     store.swap(&put, Some(&bytes), Some(bytes.clone())).await.unwrap();
     assert_eq!(names_of(store, &all).await, left, "a record that is written again keeps its place");
-    let new = JobRecord::new("c".into(), "t".into(), now + 1).encode();
+    let new = JobRecord::new("c".into(), "t".into(), now + 2 * HOUR).encode();
     store.put(&Key::new("new", Record::Job), new).await.unwrap();
     assert_eq!(names_of(store, &all).await[0], "new");
 }

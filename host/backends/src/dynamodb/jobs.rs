@@ -164,7 +164,8 @@ impl DynamoDb {
 
     /// Replaces the record of a job and its entry in one transaction.
     pub(super) async fn swap_job(&self, key: &Key, expected: Option<&Bytes>, new: Option<&Bytes>) -> Result<Written> {
-        if let Some(new) = new.filter(|_| expected.is_none()) {
+        let before = expected.map(|expected| self.entry_key(key, expected));
+        if let Some(new) = new.filter(|new| before.as_ref() != Some(&self.entry_key(key, new))) {
             self.note_hour(new).await?;
         }
         let condition = if expected.is_some() { "#value = :expected" } else { "attribute_not_exists(pk)" };
@@ -193,7 +194,6 @@ impl DynamoDb {
             let put = Put::builder().table_name(&self.table).set_item(Some(self.entry(key, new)));
             writes.push(TransactWriteItem::builder().put(put.build().map_err(faulty)?).build());
         }
-        let before = expected.map(|expected| self.entry_key(key, expected));
         if let Some(before) = before.filter(|before| new.is_none_or(|new| self.entry_key(key, new) != *before)) {
             let delete = Delete::builder().table_name(&self.table).set_key(Some(before));
             writes.push(TransactWriteItem::builder().delete(delete.build().map_err(faulty)?).build());
