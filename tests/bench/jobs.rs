@@ -37,7 +37,7 @@ pub const ON_DYNAMODB: &str = "jobs-on-dynamodb";
 
 pub async fn jobs() {
     for n in [1_000, 10_000, 100_000] {
-        measure("sqlite", n, trees::open("sqlite").await).await;
+        measure("sqlite", n, trees::open("sqlite")).await;
     }
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     for n in [1_000, 10_000, 100_000] {
@@ -119,7 +119,9 @@ async fn fill(backend: &Arc<dyn Backend>, n: u64) {
             break;
         }
         stream::iter(&messages)
-            .for_each_concurrent(AT_ONCE, async |message| backend.queue().ack(&message.receipt).await.expect("acknowledged"))
+            .for_each_concurrent(AT_ONCE, async |message| {
+                backend.queue().ack(&message.receipt).await.expect("acknowledged")
+            })
             .await;
     }
 }

@@ -10,9 +10,7 @@ use crate::identity::compare;
 use crate::listing::JobListing;
 use crate::model::{Call, CallHash, Failure, FailureKind, JobId, Millis, Outcome, PROMISE, Topic};
 use crate::options::Options;
-use crate::ports::{
-    Backend, IndexedJob, IndexedState, JobFilter, JobOrder, Key, NewJob, Scheduled, Swap, Work,
-};
+use crate::ports::{Backend, IndexedJob, IndexedState, JobFilter, JobOrder, Key, NewJob, Scheduled, Swap, Work};
 use crate::records::{JobEnd, JobRecord, JobState, LatestJob, read_failure};
 use crate::step::overdue;
 use crate::wire::{CallRecord, Message};

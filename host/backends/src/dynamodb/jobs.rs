@@ -68,7 +68,8 @@ impl Part {
     fn of(query: &JobQuery) -> Result<Self> {
         let (from, to) = query.filter.positions();
         // No key has a position alone, so as a last key it is the end of the positions before it.
-        let mut part = Self { from: format!("{:016}", from.min(MOST)), to: format!("{:016}", to.min(MOST)), except: None };
+        let mut part =
+            Self { from: format!("{:016}", from.min(MOST)), to: format!("{:016}", to.min(MOST)), except: None };
         if query.filter.until.is_none() {
             part.to.push('~');
         }
@@ -128,7 +129,8 @@ impl DynamoDb {
         let mut item = self.entry_key(key, record);
         let JobFacts { state, topic, task, label } = JobFacts::of(record);
         let label = label.map(|label| ("label", label));
-        let facts = [("job", key.id.to_string()), ("state", state.as_str().to_owned()), ("topic", topic), ("task", task)];
+        let facts =
+            [("job", key.id.to_string()), ("state", state.as_str().to_owned()), ("topic", topic), ("task", task)];
         item.extend(facts.into_iter().chain(label).map(|(name, text)| (name.to_owned(), s(text))));
         item
     }
@@ -275,7 +277,13 @@ impl DynamoDb {
     }
 
     /// The entries of an hour that match, with their keys.
-    async fn entries(&self, hour: u64, part: &Part, query: &JobQuery, left: usize) -> Result<(Vec<(String, Item)>, Goes)> {
+    async fn entries(
+        &self,
+        hour: u64,
+        part: &Part,
+        query: &JobQuery,
+        left: usize,
+    ) -> Result<(Vec<(String, Item)>, Goes)> {
         let mut request = self
             .client
             .query()

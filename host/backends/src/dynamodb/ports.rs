@@ -308,13 +308,13 @@ impl DynamoDb {
         &self,
         error: SdkError<TransactWriteItemsError, aws_sdk_dynamodb::config::http::HttpResponse>,
     ) -> Result<Written> {
-            match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                    self.cancelled(cancelled.cancellation_reasons())
-                }
-                Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(Written::Conflict),
-                _ => Err(self.failed("write to", error)),
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                self.cancelled(cancelled.cancellation_reasons())
             }
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(Written::Conflict),
+            _ => Err(self.failed("write to", error)),
+        }
     }
 
     fn cancelled(&self, reasons: &[CancellationReason]) -> Result<Written> {

@@ -94,7 +94,8 @@ impl Redis {
         let answer = self.run(script, "list jobs").await?;
         let read = redis::from_redis_value::<(String, Vec<Value>)>(answer.clone());
         let (next, found) = read.map_err(|_| Self::unexpected("list jobs", &answer))?;
-        let mut page = JobPage { jobs: Vec::with_capacity(found.len() / 3), next: score(&next).map(|at| at.to_string()) };
+        let mut page =
+            JobPage { jobs: Vec::with_capacity(found.len() / 3), next: score(&next).map(|at| at.to_string()) };
         let mut items = found.into_iter();
         while let (Some(id), Some(at), Some(Value::BulkString(record))) = (items.next(), items.next(), items.next()) {
             let texts = (redis::from_redis_value::<String>(id), redis::from_redis_value::<String>(at));
@@ -111,7 +112,8 @@ impl Redis {
         let (mut from, mut to) = (search.from.clone(), search.to.clone());
         let (mut page, mut looked_at) = (JobPage::default(), 0);
         while page.jobs.len() < search.limit && looked_at < LOOKED_AT {
-            let most = if search.inside.len() + search.outside.len() > 1 { AT_ONCE } else { search.limit - page.jobs.len() };
+            let most =
+                if search.inside.len() + search.outside.len() > 1 { AT_ONCE } else { search.limit - page.jobs.len() };
             let range = search.range(&from, &to, most);
             let found = range.query_async::<Vec<(String, f64)>>(&mut self.0.connections.shared()).await;
             let found = found.map_err(self.error("list jobs"))?;

@@ -8,8 +8,8 @@ use brrr_protocol::identity::conflict;
 use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome};
 use brrr_protocol::multi_step::{self, Ports};
 use brrr_protocol::ports::{
-    Backend, BackendParts, Counters, Deferral, Deferred, EventLog, JobFacts, Key, Loaded, NewJob, Queue, Scheduled, Store,
-    Work,
+    Backend, BackendParts, Counters, Deferral, Deferred, EventLog, JobFacts, Key, Loaded, NewJob, Queue, Scheduled,
+    Store, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState, LatestJob, RunRecord, encode_failure};
 use brrr_protocol::wire::{CallRecord, Message};

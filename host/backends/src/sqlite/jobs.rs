@@ -1,9 +1,7 @@
 //! The table `job`: the jobs in the order of acceptance, with what lists of jobs are filtered by.
 
 use brrr_protocol::error::Result as PortResult;
-use brrr_protocol::ports::{
-    IndexedJob, IndexedState, JobFacts, JobFilter, JobOrder, JobPage, JobQuery, position_of,
-};
+use brrr_protocol::ports::{IndexedJob, IndexedState, JobFacts, JobFilter, JobOrder, JobPage, JobQuery, position_of};
 use brrr_protocol::records::JobState;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Result, Row};

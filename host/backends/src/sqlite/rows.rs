@@ -287,7 +287,9 @@ pub(super) fn written(conn: &Connection, key: &Key) -> rusqlite::Result<Option<u
 /// See `Store::list`. The cursor is the number of the last id.
 pub(super) fn list(conn: &Connection, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
     let sql = match kind {
-        Kind::Job => "SELECT n, id FROM job JOIN name USING (n) WHERE n > ?2 AND 'job' = ?1 ORDER BY n LIMIT ?3".to_owned(),
+        Kind::Job => {
+            "SELECT n, id FROM job JOIN name USING (n) WHERE n > ?2 AND 'job' = ?1 ORDER BY n LIMIT ?3".to_owned()
+        }
         _ if LISTED.contains(&&*kind.name()) => format!(
             "SELECT n, id FROM record INDEXED BY listed JOIN name USING (n) WHERE kind = ?1 AND n > ?2 AND {IS_LISTED}
              ORDER BY n LIMIT ?3"

@@ -25,7 +25,9 @@ pub use backend::{Backend, BackendParts};
 pub use counters::{Counters, message_counter};
 pub use event_log::{EVENTS_KEPT, EVENTS_KEPT_FOR, EventLog};
 pub use handler::{Ended, Handler, JobHandler, Request, Task};
-pub use jobs::{IndexedJob, IndexedState, JobFacts, JobFilter, JobOrder, JobPage, JobQuery, is_job_cursor, position_of};
+pub use jobs::{
+    IndexedJob, IndexedState, JobFacts, JobFilter, JobOrder, JobPage, JobQuery, is_job_cursor, position_of,
+};
 pub use key::{Key, Kind};
 pub use queue::{DeadLetter, Delivery, MessageState, Outgoing, Queue, Receipt, Visit};
 pub use store::{Page, Store, Swap};

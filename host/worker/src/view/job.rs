@@ -63,7 +63,10 @@ impl JobView {
     /// The same for the jobs of a list, with one access for all of them.
     pub async fn of_all(backend: &dyn Backend, jobs: &[Listed], now: Millis) -> Vec<Self> {
         let messages = Self::messages(backend, &jobs.iter().map(|listed| &listed.job_id).collect::<Vec<_>>()).await;
-        jobs.iter().zip(messages).map(|(listed, messages)| Self::new(&listed.job_id, &listed.job, now, messages)).collect()
+        jobs.iter()
+            .zip(messages)
+            .map(|(listed, messages)| Self::new(&listed.job_id, &listed.job, now, messages))
+            .collect()
     }
 
     /// The number of messages of each job. `None`: the counters could not be read.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Json, extract};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use brrr_protocol::client::{Cancelled, Retried};
@@ -163,7 +163,11 @@ fn with_value(gateway: &Gateway, job: &JobRecord, json: String, value: Bytes) ->
         (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn read(extract::State(gateway): extract::State<Gateway>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+pub async fn read(
+    extract::State(gateway): extract::State<Gateway>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
     let shown = Shown { wait: wait(&headers), request: Some(headers), ..Shown::default() };
     show(&gateway, &job_id(id)?, shown).await
 }
@@ -203,7 +207,11 @@ pub struct JobWithResult {
         (status = 410, description = "`forgotten`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn result(extract::State(gateway): extract::State<Gateway>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+pub async fn result(
+    extract::State(gateway): extract::State<Gateway>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
     let (id, wait) = (job_id(id)?, wait(&headers));
     let job = record(&gateway, &id, wait).await?;
     let _turn = gateway.shared.results.turn().await;
@@ -294,14 +302,7 @@ pub async fn list(
 
 /// A state of jobs by its name.
 fn state(text: &str) -> Result<State, Problem> {
-    let states = [
-        State::Scheduled,
-        State::Running,
-        State::Completed,
-        State::Failed,
-        State::Cancelled,
-        State::TimedOut,
-    ];
+    let states = [State::Scheduled, State::Running, State::Completed, State::Failed, State::Cancelled, State::TimedOut];
     states.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
         let names = states.map(State::as_str).join(", ");
         bad(format!("there is no state {text:?}; the states are {names}"))
@@ -382,7 +383,12 @@ pub async fn cancel(extract::State(gateway): extract::State<Gateway>, Path(id): 
         (status = 409, description = "`job-alive`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn retry(extract::State(gateway): extract::State<Gateway>, Path(id): Path<String>, headers: HeaderMap, _: NoBody) -> Answer {
+pub async fn retry(
+    extract::State(gateway): extract::State<Gateway>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    _: NoBody,
+) -> Answer {
     let (id, client) = (job_id(id)?, &gateway.shared.client);
     // With a key the job is retried once, however often it is asked for.
     let new = key(&headers)?.map_or_else(new_job_id, |key| Ok(JobId::of_retry(&id, &key)))?;
