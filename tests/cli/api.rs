@@ -139,6 +139,8 @@ fn bad_requests_have_problem_documents() {
         ("GET", "/v1/jobs?limit=0", 400, "bad-request"),
         ("GET", "/v1/jobs?state=lost", 400, "bad-request"),
         ("GET", "/v1/jobs?cursor=x", 400, "bad-request"),
+        ("GET", "/v1/jobs?since=yesterday", 400, "bad-request"),
+        ("GET", "/v1/jobs?until=1", 400, "bad-request"),
         ("GET", "/v1/jobs?what=x", 400, "bad-request"),
         ("GET", "/v1/jobs/none", 404, "no-such-job"),
         ("GET", "/v1/jobs/none/result", 404, "no-such-job"),
@@ -178,7 +180,14 @@ fn jobs_are_listed_page_by_page() {
     }
     assert_eq!(found, started);
     assert_eq!(http.get("/v1/jobs?task=hello").json()["jobs"], json!([]));
-    assert_eq!(http.get("/v1/jobs?topic=demo&task=fib&limit=500").json()["jobs"].as_array().map(Vec::len), Some(7));
+    let number = |query: &str| http.get(&format!("/v1/jobs?{query}")).json()["jobs"].as_array().map(Vec::len);
+    assert_eq!(number("topic=demo&task=fib&limit=500"), Some(7));
+    let call = json!({"task": "fib", "input": {"n": 1, "salt": 0}, "options": {"label": "again"}});
+    let labelled = id(&start_job(&http, &call, &[("prefer", "wait=30")]));
+    let found = http.get("/v1/jobs?label=again&task=fib").json();
+    assert_eq!((&found["jobs"][0]["job"], found["jobs"].as_array().map(Vec::len)), (&json!(labelled), Some(1)));
+    assert_eq!((number("label=other"), number("since=2020-01-01T00:00:00Z")), (Some(0), Some(8)));
+    assert_eq!((number("until=2020-01-01T00:00:00Z"), number("since=2100-01-01T00:00:00%2B01:00")), (Some(0), Some(0)));
 }
 
 #[test]

@@ -15,7 +15,8 @@ use brrr_protocol::multi_step::MultiStepBackend;
 use brrr_protocol::options::Options;
 use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{
-    Backend, BackendParts, Counters, Delivery, Key, Kind, NewJob, Page, Queue, Store, Swap, message_counter,
+    Backend, BackendParts, Counters, Delivery, JobPage, JobQuery, Key, Kind, NewJob, Page, Queue, Store, Swap,
+    message_counter,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::step::{Limits, Site, Step, step};
@@ -275,6 +276,10 @@ impl Store for Counted {
 
     async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
         self.inner.store().list(kind, cursor, limit).await
+    }
+
+    async fn jobs(&self, query: &JobQuery) -> Result<JobPage> {
+        self.inner.store().jobs(query).await
     }
 }
 

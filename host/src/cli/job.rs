@@ -67,7 +67,7 @@ pub async fn run(args: JobCommand, format: Format) -> anyhow::Result<Exit> {
     let Some(job) = client.job(job_id).await? else { return Err(no_such_job(job_id)) };
     let now = backend.now();
     let job = client.as_it_is(job_id, job, now).await?;
-    let row = JobView::of(&*backend, job_id, &job, now).await?;
+    let row = JobView::of(&*backend, job_id, &job, now).await;
     let bounds = Bounds { depth: args.depth.into(), lines: LINES };
     let tree = Tree::read(&*backend, job_id, &job, now, bounds).await?;
     let mut walk = Walk { tree: &tree, now, expanded: HashSet::new(), depth: args.depth - 1, cut: false };

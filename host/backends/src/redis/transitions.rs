@@ -8,7 +8,8 @@ use brrr_protocol::identity::conflict;
 use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome};
 use brrr_protocol::multi_step::{self, Ports};
 use brrr_protocol::ports::{
-    Backend, BackendParts, Counters, Deferral, Deferred, EventLog, Key, Loaded, NewJob, Queue, Scheduled, Store, Work,
+    Backend, BackendParts, Counters, Deferral, Deferred, EventLog, JobFacts, Key, Loaded, NewJob, Queue, Scheduled,
+    Store, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState, LatestJob, RunRecord, encode_failure};
 use brrr_protocol::wire::{CallRecord, Message};
@@ -34,7 +35,7 @@ impl Redis {
         call.arg(&self.0.worker).arg(number).arg(topic).arg(body)
     }
 
-    async fn run(&self, call: Call<'_>, operation: &str) -> Result<Value> {
+    pub(super) async fn run(&self, call: Call<'_>, operation: &str) -> Result<Value> {
         call.run(&mut self.0.connections.shared()).await.map_err(self.error(operation))
     }
 }
@@ -161,7 +162,8 @@ impl Backend for Redis {
         let script = scripts::SCHEDULE.call(&self.0.keys).arg(call.hash.as_str()).arg(job.job_id.as_str());
         let script = script.arg(call.topic.as_str()).arg(&CallRecord::encode(&call.task, &call.payload)[..]);
         let (job_id, is_delayed) = (job.job_id.clone(), job.is_delayed(now));
-        let script = script.arg(&job.record(now).encode()[..]).arg(&LatestJob::unsent(job_id.clone()).encode()[..]);
+        let record = job.record(now).encode();
+        let script = script.arg(&record[..]).arg(&LatestJob::unsent(job_id.clone()).encode()[..]);
         let script = script.arg(&LatestJob::sent(job_id, is_delayed).encode()[..]).arg(now);
         // A job with a deadline has a second message, which is sent at the deadline.
         let messages = job.messages(now);
@@ -170,6 +172,9 @@ impl Backend for Redis {
             Some(later) => script.arg(millis(later.delay)).arg(delayed(0, later.body.as_bytes())),
             None => script.arg("").arg(""),
         });
+        let facts = JobFacts::of(&record);
+        let alive = self.0.keys.jobs_in(facts.state);
+        let script = script.args(self.0.keys.jobs_like(&facts).into_iter().chain(alive));
         let answer = self.run(script, "schedule a job").await?;
         if let Value::Array(_) = &answer
             && let Ok((there,)) = redis::from_redis_value::<(String,)>(answer.clone())

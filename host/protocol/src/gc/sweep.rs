@@ -17,8 +17,8 @@ use crate::wire::{CallRecord, Message, PendingReturns};
 /// At least this number of jobs is removed before the collection looks again for jobs that began meanwhile.
 const BATCH: usize = 500;
 
-/// If the store keeps no order of jobs, each such look lists all jobs. Then, for each job that is removed, at most this number
-/// of jobs is listed. So the looks never cost more than the removal.
+/// Where a new job can stand among older ones, each such look lists the jobs of the last minutes. Then, for each job that is
+/// removed, at most this number of jobs is listed. So the looks never cost more than the removal.
 const LISTED_FOR_ONE: usize = 8;
 
 impl Collector {

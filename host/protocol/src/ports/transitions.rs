@@ -158,6 +158,7 @@ impl NewJob {
             retry_of: self.retry_of.clone(),
             scope: self.scope.clone(),
             start: self.start,
+            task: self.call.task.clone(),
             ..JobRecord::new(self.call.hash.clone(), self.call.topic.clone(), now)
         }
     }

@@ -601,6 +601,17 @@ local function check_job(job_id, ended)
   if ended ~= '' then is_over(job_id) end
 end
 
+-- The sets of jobs: see `keys.rs`.
+local function jobs_in(state) return P .. 'brrr:jobs:' .. state end
+
+-- Moves a job from the set of live jobs to that of its state. If another program has put something else at one of these keys, the
+-- job stays where it is, and readers see its state in its record.
+local function index_end(job_id, state)
+  local position = redis.pcall('ZSCORE', P .. 'brrr:jobs', job_id)
+  redis.pcall('ZREM', jobs_in('alive'), job_id)
+  if state ~= 'completed' and type(position) == 'string' then redis.pcall('ZADD', jobs_in(state), position, job_id) end
+end
+
 -- Records how a job ended, if we have a record of it and it is not over.
 local function mark_over(job_id, state, at)
   local job = call('HGET', job_record(job_id), 'job')
@@ -608,6 +619,7 @@ local function mark_over(job_id, state, at)
   if not job or entry(job, 'state') then return end
   job = with(with(job, 'state', encoded(state)), 'ended', 'i' .. at .. 'e')
   call('HSET', job_record(job_id), 'job', job)
+  index_end(job_id, state)
   -- For those who wait for the job. The user may have no permission for it, and then they look by themselves.
   redis.pcall('PUBLISH', P .. 'brrr:over', '')
 end
