@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod joining;
 pub mod leases;
 pub mod listing;
+pub mod logs;
 pub mod parents;
 pub mod queue;
 pub mod shipping;

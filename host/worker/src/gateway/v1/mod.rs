@@ -2,6 +2,7 @@
 //!
 //! - `start`: starts jobs; `jobs`: reads, lists, cancels and retries them; `promises`: answers them
 //! - `calls`: one call of a job, with its payload and its result
+//! - `logs`: what the calls of a job have logged
 //! - `events`: server-sent events; `topics`: topics and dead letters; `schedules`: schedules of topics
 //! - `problem`: errors; `request`: bodies and headers; `etag`: answers that a client has already
 
@@ -10,6 +11,7 @@ mod document;
 pub mod etag;
 mod events;
 mod jobs;
+mod logs;
 pub mod problem;
 mod promises;
 mod request;
@@ -41,6 +43,8 @@ pub fn router() -> Router<Gateway> {
         .routes(routes!(jobs::read))
         .routes(routes!(jobs::result))
         .routes(routes!(jobs::tree))
+        .routes(routes!(logs::of_job))
+        .routes(routes!(logs::of_call))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::retry))
         .routes(routes!(calls::read))
