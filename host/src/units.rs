@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use brrr_protocol::model::Millis;
 use brrr_protocol::options::LONGEST;
+use brrr_protocol::records::MOST_KEPT;
 use bytesize::ByteSize;
 use jiff::Timestamp;
 
@@ -66,6 +67,22 @@ impl FromStr for Interval {
             Err("1s or more, or `off`".to_owned())
         } else {
             Ok(Self(Some(interval)))
+        }
+    }
+}
+
+/// How many bytes are kept of what a call logs: `64KiB`, `0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptLogs(pub u64);
+
+impl FromStr for KeptLogs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = if text == "0" { 0 } else { size(text).map_err(|error| format!("{error}, or 0"))? };
+        match bytes {
+            0 | 1_024..=MOST_KEPT => Ok(Self(bytes)),
+            _ => Err(format!("0, or 1KiB to {}KiB", MOST_KEPT >> 10)),
         }
     }
 }

@@ -162,6 +162,10 @@ macro_rules! contract_for {
                 code_that_a_live_job_needs_stays
                 what_is_being_sent_is_not_collected
                 damage_keeps_code;
+            logs:
+                lines_are_kept_once_and_in_order
+                the_newest_lines_of_all_attempts_are_kept
+                a_log_that_can_not_be_read_holds_up_nothing;
             events:
                 events_come_in_order_from_any_position
                 two_readers_of_events_are_independent

@@ -235,6 +235,7 @@ async fn a_full_server_and_foreign_keys_are_named() {
         receipt: None,
         ends_job: false,
         now: 1_000_000,
+        log: None,
     };
     let error = redis.complete(&work, "v".into()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Full, "{error}");
@@ -354,7 +355,8 @@ async fn costs_of(jobs: usize) -> Option<[u64; 3]> {
         backend.schedule(&NewJob::new(format!("r{n}").into(), call), 1).await.unwrap();
         let delivery = backend.queue().receive(&"t".into(), 1, Duration::ZERO).await.unwrap().remove(0);
         let message = Message::decode(delivery.body.as_bytes()).unwrap();
-        let work = Work { message, topic: delivery.topic, receipt: Some(delivery.receipt), ends_job: true, now: 2 };
+        let work =
+            Work { message, topic: delivery.topic, receipt: Some(delivery.receipt), ends_job: true, now: 2, log: None };
         backend.complete(&work, Bytes::from_static(b"v")).await.unwrap();
     }
     let mut costs = [0; 3];
@@ -409,7 +411,7 @@ async fn the_end_of_a_job_is_heard_of() {
     until("it listens", listens).await;
     let delivery = worker.receive(&topic, 1, Duration::from_secs(30)).await.unwrap().pop().expect("a message");
     let message = Message::decode(delivery.body.as_bytes()).unwrap();
-    let work = Work { message, topic, receipt: Some(delivery.receipt), ends_job: true, now: 2 };
+    let work = Work { message, topic, receipt: Some(delivery.receipt), ends_job: true, now: 2, log: None };
     let heard = client.changed(LONG, Duration::from_secs(60));
     let (version, ended) = tokio::join!(heard, worker.complete(&work, Bytes::from_static(b"1")));
     ended.unwrap();

@@ -342,3 +342,37 @@ fn a_gateway_that_stops_answers_those_that_wait() {
     });
     serve.end().ok();
 }
+
+#[test]
+fn lines_of_a_job_and_of_a_call_are_read_page_by_page() {
+    let (_env, _worker, http) = start(&[]);
+    let body = json!({"task": "prints", "input": {"line": "me"}});
+    let job = id(&start_job(&http, &body, &[("prefer", "wait=30")]));
+    let path = format!("/v1/jobs/{job}/logs");
+    let page = |query: &str| http.get(&format!("{path}{query}")).json();
+    let texts = |page: &Value| {
+        let lines = page["lines"].as_array().expect("lines").iter();
+        lines.map(|line| line["text"].as_str().expect("a text").to_owned()).collect::<Vec<_>>()
+    };
+    let all = page("");
+    assert_eq!(texts(&all), ["before me", "warning me", "after me"]);
+    assert_eq!((&all["next"], &all["cut"]), (&Value::Null, &json!([])));
+    let first = page("?limit=2");
+    let rest = page(&format!("?limit=2&cursor={}", first["next"].as_str().expect("a cursor")));
+    assert_eq!([texts(&first), texts(&rest)].concat(), texts(&all));
+    assert_eq!(texts(&page("?level=warn")), ["warning me"]);
+
+    let call = all["lines"][0]["call"].as_str().expect("a hash");
+    let of_call = |query: &str| http.get(&format!("/v1/jobs/{job}/calls/{call}/logs{query}")).json();
+    let first = of_call("?limit=2");
+    assert_eq!((texts(&first).len(), &first["next"], &first["more"]), (2, &json!(2), &json!(true)));
+    let rest = of_call("?from=2");
+    assert_eq!((texts(&rest), &rest["next"], &rest["more"]), (vec!["after me".to_owned()], &json!(3), &json!(false)));
+    assert_eq!(of_call("?from=3")["lines"], json!([]));
+
+    for query in ["?level=loud", "?limit=0", "?limit=5001", "?cursor=x", "?since=1"] {
+        assert_eq!(problem(&http.get(&format!("{path}{query}"))), "bad-request", "{query}");
+    }
+    assert_eq!(problem(&http.get("/v1/jobs/nobody/logs")), "no-such-job");
+    assert_eq!(problem(&http.get(&format!("/v1/jobs/nobody/calls/{call}/logs"))), "no-such-job");
+}

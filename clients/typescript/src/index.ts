@@ -18,6 +18,8 @@ export type {
   DeadLetter,
   JobState,
   JobStatus,
+  LogLevel,
+  LogLine,
   OpenPromise,
   TaskDetails,
   TopicDetails,

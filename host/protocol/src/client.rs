@@ -236,7 +236,7 @@ impl Client {
             return Ok(if is_same { Answered::Same } else { Answered::JobOver(end.state) });
         }
         let message = Message { job_id: job_id.clone(), call: call.clone() };
-        let work = Work { message, topic: job.topic, receipt: None, ends_job: false, now };
+        let work = Work { message, topic: job.topic, receipt: None, ends_job: false, now, log: None };
         let before = self.outcome(job_id, &call).await?;
         if let Some(before) = before.as_ref().filter(|before| **before != answer) {
             // The client that gave this answer may have died before it notified those who wait.

@@ -398,7 +398,7 @@ impl Loading<'_> {
     async fn topic(self, plan: TopicPlan) -> Result<ServedTopic, WorkerError> {
         // Components have digests of their own.
         let digest = if plan.handlers.is_empty() { "".into() } else { native::of_program().await };
-        let mut native = NativeHandler::new(digest, self.limits.wall, self.limits.memory);
+        let mut native = NativeHandler::new(digest, self.limits.wall, self.limits.memory, self.output.clone());
         for (task, options, function) in plan.handlers {
             let levels = [self.overrides.get(&task), self.overrides.get("*"), Some(&options)];
             let options = levels.into_iter().flatten().fold(Options::default(), |near, far| near.over(far));

@@ -125,7 +125,7 @@ impl Verifier<'_> {
             }
             let message = Message { job_id: job_id.clone(), call: call.clone() };
             let now = self.backend.now();
-            let work = Work { message, topic: self.topic.clone(), receipt: None, ends_job: false, now };
+            let work = Work { message, topic: self.topic.clone(), receipt: None, ends_job: false, now, log: None };
             let loaded = self.backend.load(&work).await?;
             calls.extend(children(&loaded));
             let (Some(record), Some(Ok(value))) = (&loaded.call, &loaded.outcome) else { continue };

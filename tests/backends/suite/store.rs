@@ -46,6 +46,7 @@ pub async fn records_of_all_kinds_are_separate(kind: Kind) {
         Key::run(&call, &r2),
         Key::failure(&call, &r1),
         Key::failure(&call, &r2),
+        Key::log(&call, &r1),
         Key::latest_job(&call),
         Key::job(&JobId::from("c")),
         Key::tasks(&Topic::from("c")),

@@ -34,6 +34,18 @@ impl Redis {
         call.arg(&self.0.worker).arg(number).arg(topic).arg(body)
     }
 
+    /// Adds the arguments of `ack` and `keep_log` in `lua/lib.lua`.
+    fn settling<'c>(&self, call: Call<'c>, work: &Work) -> Call<'c> {
+        let call = self.acknowledging(call, work);
+        match &work.log {
+            Some(log) => {
+                let (record, keep) = log.parts();
+                call.arg(&record[..]).arg(keep)
+            }
+            None => call.arg("").arg(""),
+        }
+    }
+
     async fn run(&self, call: Call<'_>, operation: &str) -> Result<Value> {
         call.run(&mut self.0.connections.shared()).await.map_err(self.error(operation))
     }
@@ -212,7 +224,7 @@ impl Backend for Redis {
         let script = script.arg(d.run_before.map(|bytes| &bytes[..]).unwrap_or_default());
         let script = script.arg(&d.run_after.encode()[..]).arg(d.wait.need);
         let script = script.arg(if d.wait.fast { "1" } else { "" }).arg(d.wait.pace);
-        let mut script = self.acknowledging(script, d.work);
+        let mut script = self.settling(script, d.work);
         for child in &d.wait.calls {
             let options = multi_step::run_with_options(child).map(|run| run.encode()).unwrap_or_default();
             script = script.arg(child.hash.as_str()).arg(child.topic.as_str());
@@ -232,7 +244,7 @@ impl Backend for Redis {
         }
         let Message { job_id, call } = &work.message;
         let script = scripts::COMPLETE.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str()).arg(&value[..]);
-        let script = self.acknowledging(timed(script, work), work);
+        let script = self.settling(timed(script, work), work);
         self.run(script, "complete a call").await.map(drop)
     }
 
@@ -242,7 +254,7 @@ impl Backend for Redis {
         }
         let Message { job_id, call } = &work.message;
         let script = scripts::FAIL.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str()).arg(work.topic.as_str());
-        let script = self.acknowledging(timed(script.arg(&encode_failure(failure)[..]), work), work);
+        let script = self.settling(timed(script.arg(&encode_failure(failure)[..]), work), work);
         self.run(script, "fail a call").await.map(drop)
     }
 

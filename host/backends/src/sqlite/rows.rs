@@ -341,6 +341,7 @@ fn kind(name: &str) -> Option<Kind> {
         _ => match name.split_once('/')? {
             ("run", job_id) => Kind::Run(JobId::from(job_id)),
             ("failure", job_id) => Kind::Failure(JobId::from(job_id)),
+            ("log", job_id) => Kind::Log(JobId::from(job_id)),
             _ => return None,
         },
     })

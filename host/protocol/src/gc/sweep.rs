@@ -81,10 +81,12 @@ impl Collector {
             .flat_map(|(job, calls)| calls.all.into_iter().map(move |call| (job, call)))
             .collect();
         // From the leaves up: a record that names other calls is removed after theirs.
-        let mut records = Vec::with_capacity(2 * PAGE);
+        let mut records = Vec::with_capacity(3 * PAGE);
         for page in calls.rchunks(PAGE) {
             records.clear();
-            let of = |(job, call): &(&GcJob, CallHash)| [Key::run(call, &job.job_id), Key::failure(call, &job.job_id)];
+            let of = |(job, call): &(&GcJob, CallHash)| {
+                [Key::log(call, &job.job_id), Key::run(call, &job.job_id), Key::failure(call, &job.job_id)]
+            };
             records.extend(page.iter().rev().flat_map(of));
             store.remove_many(&records).await?;
         }
@@ -168,7 +170,7 @@ impl Collector {
                 {
                     let message = Message { job_id: entry.job_id.clone(), call };
                     let topic = entry.topic.clone();
-                    let work = Work { message, topic, receipt: None, ends_job: false, now: plan.now };
+                    let work = Work { message, topic, receipt: None, ends_job: false, now: plan.now, log: None };
                     self.backend.abandon(&work).await?;
                 }
             }

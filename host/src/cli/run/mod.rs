@@ -92,6 +92,7 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
             max_messages: args.max_messages,
             unknown_task_grace: args.unknown_task_grace,
             max_deliveries: args.max_deliveries,
+            keep_logs: args.keep_logs.0,
             ..Limits::default()
         })
         .shutdown_timeout(args.shutdown_timeout)

@@ -1,6 +1,7 @@
 //! `/v1`: start and follow jobs, answer promises, look at topics and dead letters. The OpenAPI document is made from this code.
 //!
 //! - `start`: starts jobs; `jobs`: reads, lists, cancels and retries them; `promises`: answers them
+//! - `logs`: what the calls of a job have logged
 //! - `events`: server-sent events; `topics`: topics and dead letters; `schedules`: schedules of topics
 //! - `problem`: errors; `request`: bodies and headers; `etag`: answers that a client has already
 
@@ -8,6 +9,7 @@ mod document;
 mod etag;
 mod events;
 mod jobs;
+mod logs;
 pub mod problem;
 mod promises;
 mod request;
@@ -39,6 +41,8 @@ pub fn router() -> Router<Gateway> {
         .routes(routes!(jobs::read))
         .routes(routes!(jobs::result))
         .routes(routes!(jobs::tree))
+        .routes(routes!(logs::of_job))
+        .routes(routes!(logs::of_call))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::retry))
         .routes(routes!(promises::awaited))
