@@ -48,7 +48,7 @@ fn attempts_are_kept_beside_each_other() {
 
 #[test]
 fn the_newest_lines_are_kept() {
-    let size = line("a", 2).encode().len() as u64;
+    let size = line("a", 10).encode().len() as u64;
     let keep = 3 * size;
     let many = run(1, 0, &["a", "b", "c", "d", "e"], keep);
     let record = many.after(None).unwrap();
