@@ -38,7 +38,7 @@ const FAULTS: [Event; 7] = [
 /// One fault at each access, and then another one.
 #[test]
 fn no_line_is_lost_or_doubled() {
-    let (graph, mut histories, stride) = (graph(2), 0, stride().min(13));
+    let (graph, mut histories, stride) = (graph(2), 0, stride());
     for transactional in [false, true] {
         let of = |events: &[(i64, Event)]| {
             let plan = Plan { transactional, logs: true, ..Plan::of(events) };
@@ -75,7 +75,7 @@ fn the_lines_of_a_failure_are_kept() {
         };
         assert_eq!(of("d"), ["begins", FAILS]);
         assert_eq!(of("b"), ["begins", "poll 1", FAILS]);
-        assert_eq!(of("f"), ["begins", "poll 1", "ends"]);
+        assert_eq!(of("f"), ["begins", "poll 1", "poll 2", "ends"]);
         let without = check(&graph(0), plan(false), || "no logs".to_owned());
         assert!(!without.world.state().records.keys().any(|key| matches!(key.kind, Kind::Log(_))));
         assert!(!transactional || without.length == history.length, "{} and {}", without.length, history.length);

@@ -178,7 +178,7 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
 
     run.jobs.push(NewJob::new("LAST".into(), call(LAST)));
     let repair = run.plan.repair || peers_see_failures;
-    run.plan = Plan::of(&[]);
+    run.plan = Plan { logs: run.plan.logs, ..Plan::of(&[]) };
     run.does(Action::Schedule(run.jobs.len() - 1), None)?;
     run.go_to_the_end()?;
     if repair {
