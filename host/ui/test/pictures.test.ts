@@ -44,9 +44,9 @@ test("pictures", { timeout: 240_000 }, async () => {
     const dark: BrowserContextOptions = { colorScheme: "dark" };
     const narrow: BrowserContextOptions = { viewport: { width: 375, height: 760 } };
     await picture("running", `/jobs/${report}`, ".row-name .state-completed");
-    await picture("overview", "/", ".verdict");
-    await picture("overview-dark", "/", ".verdict", dark);
-    await picture("overview-narrow", "/", ".verdict", narrow);
+    await picture("overview", "/", "main:has(.strip) .verdict");
+    await picture("overview-dark", "/", "main:has(.strip) .verdict", dark);
+    await picture("overview-narrow", "/", "main:has(.strip) .verdict", narrow);
     await picture("jobs", "/jobs", "tbody tr");
     await picture("timeline", `/jobs/${good}`, ".row");
     await picture("failure", `/jobs/${failed}/calls/${cause}`, ".panel .payload pre");

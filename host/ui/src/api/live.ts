@@ -64,7 +64,7 @@ export function useLive<Document>(
           live.error.value = error instanceof Error ? error : new Error(String(error));
         }
         const took = performance.now() - begun;
-        await sleep(Math.max(SOON, took), stopped);
+        await sleep(Math.max(SOON, 2 * took), stopped);
         if (isWanted) continue;
         const pause = new AbortController();
         resolve = () => pause.abort();

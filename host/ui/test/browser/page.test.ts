@@ -144,6 +144,11 @@ describe("live", () => {
     await page.locator("tbody .state-running").waitFor();
     await host.request("POST", `/v1/jobs/${job}/promises/live`, 1);
     await page.locator("tbody .state-completed").waitFor();
+    // With another filter the same stream goes on.
+    await page.getByRole("button", { name: "running", exact: true }).click();
+    await page.getByText("No such job").waitFor();
+    await host.job("question", { name: "more" }, { wait: false });
+    await page.locator("tbody .state-running").waitFor({ timeout: 4_000 });
   });
 
   test("a gateway that comes back is found again", async () => {
