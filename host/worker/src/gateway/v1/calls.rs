@@ -72,7 +72,7 @@ pub async fn read(State(gateway): State<Gateway>, Path(path): Path<(String, Stri
     ),
     responses(
         (status = 200, description = "The payload: JSON, or other bytes", content(
-            (Object = "application/json"), (Vec<u8> = "application/octet-stream"),
+            (serde_json::Value = "application/json"), (Vec<u8> = "application/octet-stream"),
         )),
         (status = 304, description = "The client has this payload: `if-none-match` names its ETag"),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
@@ -98,7 +98,7 @@ pub async fn payload(State(gateway): State<Gateway>, Path(path): Path<(String, S
     ),
     responses(
         (status = 200, description = "The value: JSON, or other bytes", content(
-            (Object = "application/json"), (Vec<u8> = "application/octet-stream"),
+            (serde_json::Value = "application/json"), (Vec<u8> = "application/octet-stream"),
         )),
         (status = 304, description = "The client has this value: `if-none-match` names its ETag"),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),

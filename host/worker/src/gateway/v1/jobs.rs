@@ -198,7 +198,7 @@ pub struct JobWithResult {
     ),
     responses(
         (status = 200, description = "The value: JSON, or other bytes", content(
-            (Object = "application/json"), (Vec<u8> = "application/octet-stream"),
+            (serde_json::Value = "application/json"), (Vec<u8> = "application/octet-stream"),
         )),
         (status = 304, description = "The client has this value: `if-none-match` names its ETag"),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
