@@ -140,7 +140,8 @@ pub async fn run(args: PushCommand, format: Format) -> anyhow::Result<Exit> {
     }
     let signature = args.signature.as_deref().map(source::signature).transpose()?;
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
-    let (components, guests): (Vec<_>, Vec<_>) = components(&engine, &args.guests, signature).await?.into_iter().unzip();
+    let (components, guests): (Vec<_>, Vec<_>) =
+        components(&engine, &args.guests, signature).await?.into_iter().unzip();
     let backend = args.backend.open_shared().await?;
     let client = Client::new(backend.clone());
     let verified = match args.verify {

@@ -7,7 +7,6 @@ use axum::http::HeaderMap;
 use brrr_protocol::client::Answered;
 use brrr_protocol::events::State as CallState;
 use brrr_protocol::model::{JobId, Topic, check_name};
-use brrr_protocol::records::JobRecord;
 use brrr_protocol::tree::{Bounds, Tree};
 use bytes::Bytes;
 use serde::de::IgnoredAny;
@@ -21,14 +20,14 @@ use super::request::{bad, bytes, job_id, json};
 use crate::events::time;
 use crate::gateway::Gateway;
 use crate::gateway::tasks::FRESH;
-use crate::job_list::JobList;
+use crate::job_list::{JobList, WantedJobs};
 
 /// The most calls of a job among which its promises are looked for.
 const LOOKED_AT: Bounds = Bounds { depth: 100, lines: 10_000 };
 
-/// The most running jobs whose promises are listed together, the most jobs that are looked at for them, and the most calls.
+/// The most running jobs whose promises are listed together, the most queries for them, and the most calls.
 const JOBS: usize = 100;
-const JOBS_LOOKED_AT: usize = 1_000;
+const QUERIES: usize = 3;
 const LINES: usize = 20_000;
 
 /// The keyword of a task's input schema that has the schemas of its promises.
@@ -132,8 +131,8 @@ async fn schema_of(gateway: &Gateway, topic: &Topic, task: &str, name: &str) -> 
 pub async fn open(State(gateway): State<Gateway>) -> Result<Json<OpenPromises>, Problem> {
     let (client, backend) = (&gateway.shared.client, &*gateway.shared.backend);
     let now = client.now();
-    let running = |job: &JobRecord| !job.is_over() && !job.is_delayed(now);
-    let page = JobList { backend, client, now }.page(None, JOBS, JOBS_LOOKED_AT, running).await?;
+    let running = WantedJobs { state: Some(CallState::Running), ..WantedJobs::default() };
+    let page = JobList { backend, client, now }.page(&running, None, JOBS, QUERIES).await?;
     let mut found = OpenPromises { promises: Vec::new(), cut: page.next.is_some() };
     let mut lines = LINES;
     for listed in &page.jobs {
