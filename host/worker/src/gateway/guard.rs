@@ -64,8 +64,9 @@ impl Guard {
         if !reads && !is_same_origin(headers, host.as_ref()) && !self.allows_origin(headers) {
             return Some(reply::refused(StatusCode::FORBIDDEN, "requests of web pages of other sites are refused"));
         }
+        let is_page = reads && page::is_of(request);
         match &self.token {
-            Some(token) if !(reads && page::is_of(request)) && !token.is_in(headers) => {
+            Some(token) if !is_page && !token.is_in(headers) => {
                 let mut response =
                     reply::refused(StatusCode::UNAUTHORIZED, "the header `authorization: Bearer TOKEN` is needed");
                 let challenge = HeaderValue::from_static("Bearer realm=\"brrr-host\"");
