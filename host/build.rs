@@ -1,4 +1,4 @@
-//! Tells cargo which folders `src/sdk.rs` and `src/cli/new.rs` embed: it sees by itself that a file changes, but not that
+//! Tells cargo which folders `src/sdk.rs`, `src/page.rs` and `src/cli/new.rs` embed: it sees by itself that a file changes, but not that
 //! one is new.
 
 const FOLDERS: &[&str] = &[
@@ -15,6 +15,9 @@ const FOLDERS: &[&str] = &[
     "../guests/c/sdk",
     "../guests/cpp/sdk",
     "templates",
+    // It is in the repository, without the files that scripts/ui.sh puts there: cargo runs this program again in each build if a
+    // folder is missing.
+    "ui/dist",
 ];
 
 fn main() {

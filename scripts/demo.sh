@@ -22,6 +22,7 @@ case $BACKEND in
   *) die "BACKEND is 'sqlite' or 'aws-local', not '$BACKEND'" ;;
 esac
 for language in python typescript; do "$ROOT/scripts/guests/$language.sh" demo; done
+"$ROOT/scripts/ui.sh"
 host_binary
 
 if [ -z "${KEEP:-}" ]; then rm -rf "$STATE"; fi
@@ -125,5 +126,5 @@ if [ -n "${CHECK:-}" ]; then
   say "the demo works"
   exit 0
 fi
-say "both workers stay up; try other numbers, or op=lucas. Ctrl-C ends."
+say "both workers stay up; try other numbers, or op=lucas. $GATEWAY/ui shows what happens. Ctrl-C ends."
 wait

@@ -9,6 +9,8 @@ cd "$ROOT"
 LOG=$BUILD/test/host.log
 mkdir -p "$BUILD/test"
 build_host() {
+  # The binary embeds it.
+  "$ROOT/scripts/ui.sh"
   # One build for the demo and the tests: what the tests need besides would make cargo build some crates again.
   cargo test --workspace --locked --no-run
   # After it, for cargo does one thing at a time in a folder.
@@ -35,6 +37,7 @@ for client in python typescript; do
   "$ROOT/scripts/test/client_$client.sh"
 done
 "$ROOT/scripts/test/api.sh"
+"$ROOT/scripts/test/ui.sh"
 "$ROOT/scripts/test/webshop.sh"
 say "the example of code that is shipped"
 BRRR_HOST=${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host "$ROOT/examples/ship/run.sh"

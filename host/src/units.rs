@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use brrr_protocol::model::Millis;
 use brrr_protocol::options::LONGEST;
+use brrr_protocol::records::MOST_KEPT;
 use bytesize::ByteSize;
 use jiff::Timestamp;
 
@@ -70,6 +71,22 @@ impl FromStr for Interval {
     }
 }
 
+/// How many bytes are kept of what a call logs: `64KiB`, `0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptLogs(pub u64);
+
+impl FromStr for KeptLogs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = if text == "0" { 0 } else { size(text).map_err(|error| format!("{error}, or 0"))? };
+        match bytes {
+            0 | 1_024..=MOST_KEPT => Ok(Self(bytes)),
+            _ => Err(format!("0, or 1KiB to {}KiB", MOST_KEPT >> 10)),
+        }
+    }
+}
+
 /// Parses a size: `256MiB`, `1GB`, `65536`.
 ///
 /// # Errors
@@ -88,6 +105,38 @@ pub fn moment(text: &str) -> Result<Millis, String> {
     u64::try_from(moment.as_millisecond()).map_err(|_| "that is before 1970".to_owned())
 }
 
+/// A time that a user gave: a moment, or how long ago it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// A moment, in milliseconds since the Unix epoch.
+    At(Millis),
+    /// So long before now.
+    Ago(Duration),
+}
+
+impl Time {
+    /// The moment, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn at(self, now: Millis) -> Millis {
+        match self {
+            Self::At(moment) => moment,
+            Self::Ago(span) => now.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+/// Parses a moment in RFC 3339, or how long ago it was: `2030-01-31T18:00:00Z`, `1h`.
+///
+/// # Errors
+/// What is wrong, and how to write a time.
+pub fn time(text: &str) -> Result<Time, String> {
+    if let Ok(span) = humantime::parse_duration(text) {
+        return Ok(Time::Ago(span));
+    }
+    let wrong = |_| "not a time; write it as 2030-01-31T18:00:00Z, or how long ago it was: 30m, 1h, 7d".to_owned();
+    moment(text).map(Time::At).map_err(wrong)
+}
+
 /// A span of time as tables show it: its two largest units.
 #[must_use]
 pub fn brief(span: Millis) -> String {
@@ -104,6 +153,16 @@ pub fn brief(span: Millis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_a_moment_or_a_span_before_now() {
+        assert_eq!(time("1h").map(|time| time.at(3_600_001)), Ok(1));
+        assert_eq!(time("1h").map(|time| time.at(1)), Ok(0));
+        assert_eq!(time("1970-01-01T00:00:02Z").map(|time| time.at(9)), Ok(2_000));
+        for other in ["", "yesterday", "1", "-1h", "1969-01-01T00:00:00Z"] {
+            assert!(time(other).is_err(), "{other}");
+        }
+    }
 
     #[test]
     fn sizes_and_durations_are_read_as_people_write_them() {

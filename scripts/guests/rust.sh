@@ -8,7 +8,7 @@
 
 TARGET=wasm32-wasip2
 WORKSPACE=$ROOT/guests/rust
-NAMES=(bare changes-after changes-before conformance dag hello hostile mistakes)
+NAMES=(bare changes-after changes-before conformance dag hello hostile mistakes page)
 # Apart from the others: in one build, its feature of the SDK would be everybody's.
 ASYNC=(conformance-async hostile-async)
 TRIED=$BUILD/.no-$TARGET

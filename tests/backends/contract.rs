@@ -47,9 +47,16 @@ macro_rules! contract_for {
                 concurrent_swaps_lose_nothing
                 a_list_comes_in_pages
                 a_changing_list_shows_all_records_that_stay
-                the_newest_jobs_come_first
                 known_times_of_writing_are_correct
                 removing_affects_no_other_records;
+            listing:
+                the_newest_jobs_come_first
+                jobs_are_filtered
+                a_list_of_jobs_is_bounded_by_time
+                an_index_follows_the_states_of_jobs
+                a_list_stays_the_same_while_jobs_are_added
+                a_job_without_a_readable_record_is_listed_as_alive
+                counters_are_read_together;
             queue:
                 messages_come_in_order
                 a_receiver_gets_as_many_as_it_asks_for
@@ -162,6 +169,10 @@ macro_rules! contract_for {
                 code_that_a_live_job_needs_stays
                 what_is_being_sent_is_not_collected
                 damage_keeps_code;
+            logs:
+                lines_are_kept_once_and_in_order
+                the_newest_lines_of_all_attempts_are_kept
+                a_log_that_can_not_be_read_holds_up_nothing;
             events:
                 events_come_in_order_from_any_position
                 two_readers_of_events_are_independent

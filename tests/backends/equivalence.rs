@@ -19,7 +19,9 @@ use std::time::Duration;
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, NewJob, Work};
-use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_tasks};
+use brrr_protocol::records::{
+    JobRecord, JobState, LogLevel, LogLine, LogSource, NewLines, RunLog, RunRecord, encode_tasks,
+};
 use brrr_protocol::replay::Wait;
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;
@@ -96,7 +98,8 @@ impl Side {
         for call in (0..calls).map(hash) {
             keys.extend([Key::call(&call), Key::value(&call), Key::pending_returns(&call), Key::latest_job(&call)]);
             keys.push(Key::unnotified(&call));
-            keys.extend(job_ids.iter().flat_map(|job_id| [Key::run(&call, job_id), Key::failure(&call, job_id)]));
+            let of_job = |job_id| [Key::run(&call, job_id), Key::failure(&call, job_id), Key::log(&call, job_id)];
+            keys.extend(job_ids.iter().flat_map(of_job));
         }
         let found = self.backend().store().get_many(&keys).await.unwrap();
         let after = keys.into_iter().zip(found).filter_map(|(key, bytes)| Some((key, bytes?))).collect();
@@ -263,7 +266,7 @@ impl History {
         let calls: Vec<usize> = (0..self.graph.len()).filter(described).collect();
         let Some(n) = self.rng.choice(calls) else { return };
         let message = Message { job_id: self.some_job_id(), call: hash(n) };
-        let mut work = Work { message, topic: topic(n), receipt: None, ends_job: false, now: self.now };
+        let mut work = Work { message, topic: topic(n), receipt: None, ends_job: false, now: self.now, log: None };
         let a = self.multi_step.backend().load(&work).await.unwrap();
         let b = self.transactional.backend().load(&work).await.unwrap();
         let _ = writeln!(self.log, "load {:?}", work.message);
@@ -290,7 +293,8 @@ impl History {
             return;
         }
         let run = self.runs.swap_remove(self.rng.usize(..self.runs.len()));
-        let work = run.work.clone();
+        let work = Work { log: self.some_lines(&run), ..run.work.clone() };
+        let run = Run { work: work.clone(), ..run };
         if run.has_outcome {
             // The end of the call is the outcome that the worker has read.
             let calls = [work.message.call.clone()];
@@ -327,6 +331,22 @@ impl History {
                 self.check(Made::Other).await;
             }
         }
+    }
+
+    /// What a run of this attempt has logged, perhaps nothing. It begins where an earlier run has left off, or before.
+    fn some_lines(&mut self, run: &Run) -> Option<Arc<NewLines>> {
+        let before = run.run_before.as_deref().map(|bytes| RunRecord::decode(bytes).unwrap()).unwrap_or_default();
+        let log = RunLog::default();
+        log.begin(before.attempt.max(1), [1_024, 2_000, 64 << 10][self.rng.usize(..3)]);
+        let mut end = self.rng.u64(..50);
+        for n in 0..self.rng.u64(..14) {
+            let text = "x".repeat(self.rng.usize(..if n % 5 == 4 { 600 } else { 60 }));
+            end += text.len() as u64 + 1;
+            let fields = if n % 3 == 0 { vec![("n".to_owned(), n.to_string())] } else { Vec::new() };
+            let from = [LogSource::Stdout, LogSource::Log(LogLevel::Warn)][self.rng.usize(..2)];
+            log.add(LogLine { at: self.now + n, attempt: 0, end, from, text, fields, left_out: 0 });
+        }
+        log.new_lines()
     }
 
     /// A failure that is retried: writes the record of the next attempt, and gives the message back to its queue.

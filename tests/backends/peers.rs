@@ -119,6 +119,7 @@ async fn work(backend: Arc<dyn Backend>) {
                 limits: &limits,
                 outcomes: &outcomes,
                 gate: &Always,
+                log: &brrr_protocol::records::RunLog::default(),
                 observer: None,
                 clock: &|| 1_000,
             };

@@ -12,7 +12,7 @@ use brrr_protocol::ErrorKind;
 use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{Call, Topic};
 use brrr_protocol::ports::{
-    Backend, BackendParts as _, Counters, Key, NewJob, Outgoing, Queue, Store, Work, message_counter,
+    Backend, BackendParts as _, Counters, JobQuery, Key, NewJob, Outgoing, Queue, Store, Work, message_counter,
 };
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
@@ -135,10 +135,10 @@ async fn a_call_takes_few_round_trips_and_leaves_only_records() {
     eprintln!("{trips} round trips for {calls} calls:\n{stats}");
     assert!(trips <= 4 * calls, "{trips} round trips for {calls} calls");
     let left: Vec<String> = keys(&mut raw).await.into_iter().filter(|key| !key.starts_with("brrr:call:")).collect();
-    assert_eq!(
-        left,
-        ["brrr:deliveries", &format!("brrr:job:{}", job.0), "brrr:jobs", &format!("brrr_count/{}", job.0)]
-    );
+    let record = format!("brrr:job:{}", job.0);
+    let lists = ["brrr:jobs".to_owned(), "brrr:jobs:task:tree".to_owned(), format!("brrr:jobs:topic:{}", tree::TOPIC)];
+    let counter = format!("brrr_count/{}", job.0);
+    assert_eq!(left, ["brrr:deliveries", &record, &lists[0], &lists[1], &lists[2], &counter]);
     worker.abort();
 }
 
@@ -235,6 +235,7 @@ async fn a_full_server_and_foreign_keys_are_named() {
         receipt: None,
         ends_job: false,
         now: 1_000_000,
+        log: None,
     };
     let error = redis.complete(&work, "v".into()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Full, "{error}");
@@ -354,7 +355,8 @@ async fn costs_of(jobs: usize) -> Option<[u64; 3]> {
         backend.schedule(&NewJob::new(format!("r{n}").into(), call), 1).await.unwrap();
         let delivery = backend.queue().receive(&"t".into(), 1, Duration::ZERO).await.unwrap().remove(0);
         let message = Message::decode(delivery.body.as_bytes()).unwrap();
-        let work = Work { message, topic: delivery.topic, receipt: Some(delivery.receipt), ends_job: true, now: 2 };
+        let work =
+            Work { message, topic: delivery.topic, receipt: Some(delivery.receipt), ends_job: true, now: 2, log: None };
         backend.complete(&work, Bytes::from_static(b"v")).await.unwrap();
     }
     let mut costs = [0; 3];
@@ -363,8 +365,8 @@ async fn costs_of(jobs: usize) -> Option<[u64; 3]> {
         let after = commands(&mut raw).await;
         after - std::mem::replace(&mut before, after)
     };
-    let newest = backend.store().newest_jobs(None, 1).await.unwrap().expect("an order");
-    assert_eq!(newest[0].job_id.as_str(), format!("r{}", jobs - 1));
+    let newest = async || backend.store().jobs(&JobQuery { limit: 1, ..JobQuery::default() }).await.unwrap().jobs;
+    assert_eq!(newest().await[0].job_id.as_str(), format!("r{}", jobs - 1));
     costs[0] = cost().await;
     for (n, dry_run) in [(1, true), (2, false)] {
         let plan = Plan { now: 1_000_000, older_than: Duration::from_secs(1), dry_run };
@@ -372,7 +374,9 @@ async fn costs_of(jobs: usize) -> Option<[u64; 3]> {
         assert_eq!((collected.jobs, collected.calls), (jobs as u64, jobs as u64));
         costs[n] = cost().await;
     }
-    assert!(backend.store().newest_jobs(None, 1).await.unwrap().unwrap().is_empty());
+    assert!(newest().await.is_empty());
+    let left = keys(&mut raw).await.into_iter().filter(|key| key.starts_with("brrr:job")).collect::<Vec<_>>();
+    assert!(left.is_empty(), "a job that is removed leaves no entry of an index: {left:?}");
     Some(costs)
 }
 
@@ -409,7 +413,7 @@ async fn the_end_of_a_job_is_heard_of() {
     until("it listens", listens).await;
     let delivery = worker.receive(&topic, 1, Duration::from_secs(30)).await.unwrap().pop().expect("a message");
     let message = Message::decode(delivery.body.as_bytes()).unwrap();
-    let work = Work { message, topic, receipt: Some(delivery.receipt), ends_job: true, now: 2 };
+    let work = Work { message, topic, receipt: Some(delivery.receipt), ends_job: true, now: 2, log: None };
     let heard = client.changed(LONG, Duration::from_secs(60));
     let (version, ended) = tokio::join!(heard, worker.complete(&work, Bytes::from_static(b"1")));
     ended.unwrap();

@@ -57,6 +57,7 @@ async fn wait_for(redis: &Redis, parent: &str, child: &str) -> Deferred {
         receipt: None,
         ends_job: false,
         now: 1_000_000,
+        log: None,
     };
     let call = Call {
         hash: child.into(),
@@ -87,7 +88,7 @@ async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
     assert_eq!((pending.returns.len(), pending.scheduled_at), (parents, Some(1_000)));
     assert_eq!(pending.encode(), bytes);
     let message = Message { job_id: "job".into(), call: "child".into() };
-    let work = Work { message, topic: "t".into(), receipt: None, ends_job: false, now: 1_000_000 };
+    let work = Work { message, topic: "t".into(), receipt: None, ends_job: false, now: 1_000_000, log: None };
     let start = std::time::Instant::now();
     redis.complete(&work, Bytes::new()).await.unwrap();
     let completed = start.elapsed();

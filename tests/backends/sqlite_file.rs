@@ -370,7 +370,7 @@ async fn a_transition_that_fails_hides_nothing() {
     let found = backend.store().swap(&Key::call(&"c".into()), None, None).await.unwrap();
     assert!(matches!(found, Swap::Mismatch(Some(_))), "{found:?}");
     let message = Message { job_id: "other".into(), call: "c".into() };
-    let work = Work { message, topic: "t".into(), receipt: None, ends_job: false, now: 1_000_000 };
+    let work = Work { message, topic: "t".into(), receipt: None, ends_job: false, now: 1_000_000, log: None };
     assert!(backend.load(&work).await.unwrap().call.is_some());
 }
 
@@ -519,7 +519,7 @@ async fn bytes_of_shared_call(parents: usize) -> u64 {
     reader.execute_batch("BEGIN; SELECT count(*) FROM name").unwrap();
     let work = |call: &str| {
         let message = Message { job_id: "job".into(), call: call.into() };
-        Work { message, topic: "t".into(), receipt: None, ends_job: false, now: 1_000_000 }
+        Work { message, topic: "t".into(), receipt: None, ends_job: false, now: 1_000_000, log: None }
     };
     let child = new_job("job", "child").call;
     let run = RunRecord { total: 1, need: 1, sample: vec![child.hash.clone()], ..RunRecord::default() };

@@ -11,11 +11,12 @@ use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId};
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, Ended, Handler, Key, NewJob, Request, Task, message_counter};
-use brrr_protocol::records::JobRecord;
+use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task};
 use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
+use brrr_worker::job_list::{JobList, WantedJobs};
 use brrr_worker::topic_worker::StopReason;
 use brrr_worker::topic_worker::now;
+use brrr_worker::view::job::JobView;
 
 use crate::measure::{Cost, cost, median};
 use crate::remote;
@@ -142,19 +143,11 @@ async fn among_jobs<B: Opened>(open: &impl AsyncFn() -> B, n: u64) -> (Cost, Cos
     (median(listings), median(schedulings))
 }
 
-/// Reads the same as `jobs --limit 50`: 51 jobs, to know whether there are more, and for each of 50 jobs its call and
-/// the number of its messages.
+/// Reads the same as `jobs --limit 50`: 51 jobs, to know whether there are more, and the numbers of their messages.
 async fn list(backend: &dyn Backend, client: &Client) {
-    let newest = backend.store().newest_jobs(None, 51).await.expect("an answer").expect("an index of jobs");
-    let keys: Vec<Key> = newest.iter().map(|job| Key::job(&job.job_id)).collect();
-    let records = backend.store().get_many(&keys).await.expect("records");
-    assert_eq!(records.len(), 51);
-    for (job, record) in newest.iter().zip(records).take(50) {
-        let record = JobRecord::decode(&record.expect("a record")).expect("a job");
-        let job_now = client.as_it_is(&job.job_id, record, now()).await.expect("a job");
-        backend.store().get(&Key::call(&job_now.call)).await.expect("an answer").expect("a call");
-        backend.counters().incr(&message_counter(&job.job_id), 0).await.expect("a count");
-    }
+    let list = JobList { backend, client, now: now() };
+    let page = list.page(&WantedJobs::default(), None, 51, usize::MAX).await.expect("a page");
+    assert_eq!(JobView::of_all(backend, &page.jobs, list.now).await.len(), 51);
 }
 
 async fn schedule(client: &Client, task: &str, payload: &str) -> (JobId, CallHash) {

@@ -82,7 +82,7 @@ impl Bench {
 
     async fn run(&self, call: &Call, memory: Option<u64>) -> (Ended, Replay) {
         let message = Message { job_id: "r".into(), call: "c".into() };
-        let work = Work { message, topic: "bench".into(), receipt: None, ends_job: false, now: 1 };
+        let work = Work { message, topic: "bench".into(), receipt: None, ends_job: false, now: 1, log: None };
         let request = Request {
             task: call.task.into(),
             payload: call.payload.clone().into(),

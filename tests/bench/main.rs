@@ -2,7 +2,7 @@
 //! noisy. Compare the figures of one run with each other, by their ratios.
 //!
 //! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (one language: `languages go`),
-//! `memory`, `sqlite`, `redis`, `redis-dynamodb`, `graphs`, `binary`, `processes` or `http` (a worker of another binary:
+//! `memory`, `sqlite`, `redis`, `redis-dynamodb`, `graphs`, `jobs`, `binary`, `processes` or `http` (a worker of another binary:
 //! `http PATH`).
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
@@ -10,6 +10,7 @@
 mod binary;
 mod graphs;
 mod http;
+mod jobs;
 mod languages;
 mod measure;
 #[path = "../backends/support/proxy.rs"]
@@ -38,6 +39,11 @@ fn main() {
         && first == languages::BUSY_PROCESS
     {
         return runtime.block_on(languages::busy_process(component, cache));
+    }
+    if let [first, redis] = &arguments[..]
+        && first == jobs::ON_DYNAMODB
+    {
+        return runtime.block_on(jobs::on_dynamodb(redis));
     }
     if let [first, redis, runs] = &arguments[..]
         && first == remote::MEASURED
@@ -76,6 +82,10 @@ fn main() {
     if wants("graphs") {
         section("how costs grow with the shape and the size of a job, without a guest");
         runtime.block_on(graphs::graphs());
+    }
+    if wants("jobs") {
+        section("lists of jobs and collections, by the number of jobs in the store");
+        runtime.block_on(jobs::jobs());
     }
     if wants("binary") || wants("processes") || wants("http") {
         section("the binary, as a user runs it, on SQLite");

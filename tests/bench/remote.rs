@@ -23,7 +23,7 @@ const FEW: usize = 3;
 pub const MEASURED: &str = "measured";
 
 /// The name of the peers' table.
-const TABLE: &str = "brrr";
+pub const TABLE: &str = "brrr";
 
 /// Opens the backend in a new namespace each time, so that no earlier run has left values.
 pub async fn open(config: BackendConfig) -> std::sync::Arc<dyn Backend> {
@@ -94,8 +94,18 @@ pub fn redis_dynamodb() {
 }
 
 fn run_self(redis: &Server, dynamodb: u16, runs: usize) {
+    run_with(&[MEASURED, &url(redis), &runs.to_string()], dynamodb);
+}
+
+/// Runs this program with a section that needs Redis and DynamoDB Local.
+pub fn run_self_on_dynamodb(section: &str, redis: &Server) {
+    let Some(records) = dynamodb::start() else { return };
+    run_with(&[section, &url(redis)], records.port);
+}
+
+fn run_with(arguments: &[&str], dynamodb: u16) {
     let status = Command::new(std::env::current_exe().expect("this program"))
-        .args([MEASURED, &url(redis), &runs.to_string()])
+        .args(arguments)
         .env("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{dynamodb}"))
         // A local server accepts any credentials.
         .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")])

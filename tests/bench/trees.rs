@@ -56,7 +56,7 @@ pub async fn floor(guest: &Path) {
     let backend: Arc<dyn Backend> = Arc::new(brrr_backends::Memory::new());
     let call = call("noop", &json!({}));
     let message = Message { job_id: "r".into(), call: call.hash.clone() };
-    let work = Work { message, topic: call.topic.clone(), receipt: None, ends_job: false, now: 1 };
+    let work = Work { message, topic: call.topic.clone(), receipt: None, ends_job: false, now: 1, log: None };
     let request = Request {
         task: call.task,
         payload: call.payload,

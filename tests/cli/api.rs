@@ -139,6 +139,8 @@ fn bad_requests_have_problem_documents() {
         ("GET", "/v1/jobs?limit=0", 400, "bad-request"),
         ("GET", "/v1/jobs?state=lost", 400, "bad-request"),
         ("GET", "/v1/jobs?cursor=x", 400, "bad-request"),
+        ("GET", "/v1/jobs?since=yesterday", 400, "bad-request"),
+        ("GET", "/v1/jobs?until=1", 400, "bad-request"),
         ("GET", "/v1/jobs?what=x", 400, "bad-request"),
         ("GET", "/v1/jobs/none", 404, "no-such-job"),
         ("GET", "/v1/jobs/none/result", 404, "no-such-job"),
@@ -178,7 +180,14 @@ fn jobs_are_listed_page_by_page() {
     }
     assert_eq!(found, started);
     assert_eq!(http.get("/v1/jobs?task=hello").json()["jobs"], json!([]));
-    assert_eq!(http.get("/v1/jobs?topic=demo&task=fib&limit=500").json()["jobs"].as_array().map(Vec::len), Some(7));
+    let number = |query: &str| http.get(&format!("/v1/jobs?{query}")).json()["jobs"].as_array().map(Vec::len);
+    assert_eq!(number("topic=demo&task=fib&limit=500"), Some(7));
+    let call = json!({"task": "fib", "input": {"n": 1, "salt": 0}, "options": {"label": "again"}});
+    let labelled = id(&start_job(&http, &call, &[("prefer", "wait=30")]));
+    let found = http.get("/v1/jobs?label=again&task=fib").json();
+    assert_eq!((&found["jobs"][0]["job"], found["jobs"].as_array().map(Vec::len)), (&json!(labelled), Some(1)));
+    assert_eq!((number("label=other"), number("since=2020-01-01T00:00:00Z")), (Some(0), Some(8)));
+    assert_eq!((number("until=2020-01-01T00:00:00Z"), number("since=2100-01-01T00:00:00%2B01:00")), (Some(0), Some(0)));
 }
 
 #[test]
@@ -194,6 +203,93 @@ fn a_failure_is_told_with_its_causes() {
     assert_eq!(result.json()["failure"], failed["failure"]);
     let again = http.send("POST", &format!("{path}/retry"), &[("prefer", "wait=30")], None);
     assert_eq!((again.status, &again.json()["retry_of"]), (201, &failed["job"]), "{}", again.body);
+}
+
+#[test]
+fn a_call_of_a_job_is_read_with_payload_and_result() {
+    let (_env, _worker, http) = start(&[]);
+    let done =
+        start_job(&http, &json!({"task": "fib", "input": {"n": 4, "salt": "é"}}), &[("prefer", "wait=30")]).json();
+    let path = format!("/v1/jobs/{}", done["job"].as_str().expect("an id"));
+    let tree = http.get(&format!("{path}/tree")).json()["tree"].clone();
+    let (asked, ended) = (tree["asked"].as_str(), tree["ended"].as_str());
+    assert!(asked.is_some() && asked <= ended, "{tree}");
+    let child = &tree["children"][0];
+    let call = format!("{path}/calls/{}", child["call"].as_str().expect("a hash"));
+    // The same document as in the tree, with one level of children.
+    let read = http.get(&call).json();
+    assert_eq!(
+        (&read["tree"]["call"], &read["tree"]["task"], &read["tree"]["state"]),
+        (&child["call"], &json!("fib"), &json!("completed"))
+    );
+    assert_eq!(read["tree"]["children"][0]["call"], child["children"][0]["call"]);
+    let payload = http.get(&format!("{call}/payload"));
+    assert_eq!((payload.status, payload.header("content-type")), (200, Some("application/json")));
+    assert!(payload.body.contains("é") || payload.body.contains("\\u00e9"), "{}", payload.body);
+    let result = http.get(&format!("{call}/result"));
+    assert_eq!((result.status, result.header("content-type")), (200, Some("application/json")));
+    // The payload of a call and its value are told apart also when both were just read.
+    assert_eq!(http.get(&format!("{call}/payload")).body, payload.body);
+    assert_ne!(payload.body, result.body);
+    let tag = payload.header("etag").expect("an ETag").to_owned();
+    assert_eq!(http.send("GET", &format!("{call}/payload"), &[("if-none-match", &tag)], None).status, 304);
+    for (path, name) in [
+        (format!("{path}/calls/none"), "no-such-call"),
+        (format!("{path}/calls/none/payload"), "no-such-call"),
+        ("/v1/jobs/none/calls/none".to_owned(), "no-such-job"),
+    ] {
+        let missing = http.get(&path);
+        assert_eq!((missing.status, problem(&missing)), (404, name.to_owned()), "{path}");
+    }
+    let none = http.get(&format!("{path}/calls/none/result"));
+    assert_eq!((none.status, problem(&none)), (409, "not-over".to_owned()));
+}
+
+#[test]
+fn the_promises_of_all_running_jobs_are_listed() {
+    let (_env, _worker, http) = start(&[]);
+    let body =
+        json!({"task": "asks", "input": {"name": "approval", "limit": 0}, "options": {"scope": "job", "label": "Ann"}});
+    let job = id(&start_job(&http, &body, &[]));
+    let open = eventually("the promise is open", || {
+        let open = http.get("/v1/promises").json();
+        if open["promises"].as_array().is_some_and(|all| all.len() == 1) { Ok(open) } else { Err(open.to_string()) }
+    });
+    let promise = &open["promises"][0];
+    assert_eq!(
+        (promise["job"].as_str(), &promise["task"], &promise["label"], &promise["name"], &promise["awaited_by"]),
+        (Some(job.as_str()), &json!("asks"), &json!("Ann"), &json!("approval"), &json!("asks"))
+    );
+    assert_eq!((&promise["schema"], &open["cut"]), (&json!(null), &json!(false)));
+    let of_job = http.get(&format!("/v1/jobs/{job}/promises")).json();
+    assert_eq!(of_job["promises"][0]["call"], promise["call"]);
+    assert_eq!(http.post(&format!("/v1/jobs/{job}/promises/approval"), "true").status, 200);
+    let _ = http.send("GET", &format!("/v1/jobs/{job}"), &[("prefer", "wait=30")], None);
+    assert_eq!(http.get("/v1/promises").json()["promises"], json!([]));
+}
+
+/// The page is served without a token, whether this binary has it or not. Everything else at its path needs the token.
+#[test]
+fn the_page_needs_no_token_and_says_what_it_may_do() {
+    let mut env = Env::new();
+    env.set("BRRR_HTTP_TOKEN", "0123456789abcdef");
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let http = Http::of(&worker);
+    for path in ["/ui", "/ui/", "/ui/jobs/5d41", "/ui/assets/none.js"] {
+        let answer = http.get(path);
+        assert!(matches!(answer.status, 200 | 404), "{path}: {}", answer.status);
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+    let page = http.get("/ui/");
+    let is_built = page.header("content-type") == Some("text/html; charset=utf-8");
+    assert!(is_built || (page.status == 404 && page.body.contains("scripts/ui.sh")), "{}: {}", page.status, page.body);
+    assert_eq!(http.get("/ui/assets/none.js").status, 404);
+    for (method, path) in [("POST", "/ui"), ("POST", "/ui/jobs"), ("GET", "/uix"), ("GET", "/v1/jobs"), ("GET", "/")] {
+        // A connection is closed after a refused request whose body was not read.
+        assert_eq!(Http::of(&worker).send(method, path, &[], None).status, 401, "{method} {path}");
+    }
 }
 
 /// The events of a stream, until it ends.
@@ -284,9 +380,14 @@ fn the_document_describes_each_path() {
         for (method, operation) in methods.as_object().expect("methods") {
             let what = format!("{method} {path}");
             assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{what}");
-            let filled =
-                path.replace("{job}", "none").replace("{topic}", "none").replace("{name}", "x").replace("{id}", "x");
-            let filled = filled.replace("{digest}", "x").replace("{revision}", "1");
+            let filled = path
+                .replace("{job}", "none")
+                .replace("{topic}", "none")
+                .replace("{name}", "x")
+                .replace("{id}", "x")
+                .replace("{call}", "none")
+                .replace("{digest}", "x")
+                .replace("{revision}", "1");
             // A stream of all events has no end.
             if path == "/v1/events" {
                 continue;
@@ -342,4 +443,38 @@ fn a_gateway_that_stops_answers_those_that_wait() {
         assert_eq!(follows.join().expect("an end"), []);
     });
     serve.end().ok();
+}
+
+#[test]
+fn lines_of_a_job_and_of_a_call_are_read_page_by_page() {
+    let (_env, _worker, http) = start(&[]);
+    let body = json!({"task": "prints", "input": {"line": "me"}});
+    let job = id(&start_job(&http, &body, &[("prefer", "wait=30")]));
+    let path = format!("/v1/jobs/{job}/logs");
+    let page = |query: &str| http.get(&format!("{path}{query}")).json();
+    let texts = |page: &Value| {
+        let lines = page["lines"].as_array().expect("lines").iter();
+        lines.map(|line| line["text"].as_str().expect("a text").to_owned()).collect::<Vec<_>>()
+    };
+    let all = page("");
+    assert_eq!(texts(&all), ["before me", "warning me", "after me"]);
+    assert_eq!((&all["next"], &all["cut"]), (&Value::Null, &json!([])));
+    let first = page("?limit=2");
+    let rest = page(&format!("?limit=2&cursor={}", first["next"].as_str().expect("a cursor")));
+    assert_eq!([texts(&first), texts(&rest)].concat(), texts(&all));
+    assert_eq!(texts(&page("?level=warn")), ["warning me"]);
+
+    let call = all["lines"][0]["call"].as_str().expect("a hash");
+    let of_call = |query: &str| http.get(&format!("/v1/jobs/{job}/calls/{call}/logs{query}")).json();
+    let first = of_call("?limit=2");
+    assert_eq!((texts(&first).len(), &first["next"], &first["more"]), (2, &json!(2), &json!(true)));
+    let rest = of_call("?from=2");
+    assert_eq!((texts(&rest), &rest["next"], &rest["more"]), (vec!["after me".to_owned()], &json!(3), &json!(false)));
+    assert_eq!(of_call("?from=3")["lines"], json!([]));
+
+    for query in ["?level=loud", "?limit=0", "?limit=5001", "?cursor=x", "?since=1"] {
+        assert_eq!(problem(&http.get(&format!("{path}{query}"))), "bad-request", "{query}");
+    }
+    assert_eq!(problem(&http.get("/v1/jobs/nobody/logs")), "no-such-job");
+    assert_eq!(problem(&http.get(&format!("/v1/jobs/nobody/calls/{call}/logs"))), "no-such-job");
 }

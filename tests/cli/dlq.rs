@@ -33,7 +33,7 @@ fn move_to_dlq(env: &Env) {
     block_on(async {
         let delivery = backend.queue().receive(&TOPIC.into(), 1, Duration::ZERO).await.expect("a queue").remove(0);
         let message = Message::decode(delivery.body.as_bytes()).expect("a message");
-        let work = Work { message, topic: TOPIC.into(), receipt: None, ends_job: true, now: 1 };
+        let work = Work { message, topic: TOPIC.into(), receipt: None, ends_job: true, now: 1, log: None };
         let failure = Failure::new(FailureKind::DeadLetter, "fib", "it kills its workers");
         backend.fail(&work, &failure).await.expect("failed");
         backend.queue().move_to_dlq(&delivery, "it kills its workers").await.expect("moved");

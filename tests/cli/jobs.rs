@@ -60,6 +60,53 @@ fn jobs_are_listed_newest_first_and_counted() {
 }
 
 #[test]
+fn jobs_are_filtered_and_come_in_pages() {
+    let env = Env::new();
+    let list = |flags: &[&str]| env.run(["jobs", "--output", "json"].iter().chain(flags)).json();
+    let ids = |listed: &Value| -> Vec<String> {
+        let jobs = listed["jobs"].as_array().expect("jobs");
+        jobs.iter().map(|job| job["job"].as_str().expect("an id").to_owned()).collect()
+    };
+    let leaf = |n: u64| format!("{{\"i\": {n}}}");
+    let mut expected: Vec<String> = (0..5).map(|n| schedule(&env, &["leaf", &leaf(n)])).collect();
+    let noop = schedule(&env, &["noop"]);
+    env.run(["cancel", &expected[1]]).ok();
+    expected.reverse();
+
+    assert_eq!(ids(&list(&["--task", "leaf"])), expected);
+    assert_eq!(ids(&list(&["--task", "noop"])), [noop]);
+    assert_eq!(ids(&list(&["--task", "leaf", "--state", "cancelled"])), expected[3..4]);
+    assert_eq!(ids(&list(&["--task", "leaf", "--state", "running"])).len(), 4);
+    assert!(ids(&list(&["--label", "nobody"])).is_empty());
+    assert!(ids(&list(&["--topic", "other"])).is_empty());
+    assert_eq!(ids(&list(&["--since", "1h"])).len(), 6);
+    assert!(ids(&list(&["--until", "1h"])).is_empty());
+    assert!(ids(&list(&["--since", "2100-01-01T00:00:00Z"])).is_empty());
+
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let mut flags = vec!["--task", "leaf", "--limit", "2"];
+        if !cursor.is_empty() {
+            flags.extend(["--cursor", &cursor]);
+        }
+        let page = list(&flags);
+        found.extend(ids(&page));
+        // A job that is added meanwhile changes no later page.
+        schedule(&env, &["leaf", &leaf(100 + found.len() as u64)]);
+        match page["next"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => break,
+        }
+    }
+    assert_eq!(found, expected);
+    let text = env.run(["jobs", "--limit", "2"]);
+    assert!(text.stderr.starts_with("there are more jobs; list them with --cursor "), "{text:#?}");
+    for wrong in [["--cursor", "x"], ["--since", "yesterday"], ["--until", ""]] {
+        env.run(["jobs"].iter().chain(&wrong)).refused(2, &[wrong[0]]);
+    }
+}
+
+#[test]
 fn the_tree_of_a_partly_failed_job() {
     let env = Env::new();
     let worker = env.worker(&[]);

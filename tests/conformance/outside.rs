@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::time::Instant;
 
+use brrr_protocol::logs;
 use brrr_worker::topic_worker::now;
 use brrr_worker::wasm::{LogLevel, Stream};
 use serde_json::json;
@@ -18,6 +19,9 @@ pub async fn output_appears_once(fleet: &Fleet) {
     let texts: Vec<_> = lines.iter().map(|(_, text)| text.as_str()).collect();
     assert_eq!(texts, ["before ä line", "warning ä line", "after ä line"]);
     assert_eq!(lines[1].0, Stream::Log(LogLevel::Warn));
+    // The same is kept with the call.
+    let log = logs::of_call(&*fleet.backend, &job_id, &hash).await.unwrap().expect("a log").lines().unwrap();
+    assert_eq!(log.into_iter().map(|(_, line)| (line.from, line.text)).collect::<Vec<_>>(), lines);
 }
 
 /// The child's arguments depend on the time that the handler sees. With another time, the replay would ask for another child.

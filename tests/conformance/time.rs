@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use brrr_protocol::client::Answered;
+use brrr_protocol::logs;
 use brrr_protocol::model::{CallHash, FailureKind, JobId, Millis, Outcome};
 use brrr_protocol::options::{Scope, Scopes};
 use brrr_protocol::ports::{Ended, Handler, Key, Request, Task};
@@ -285,6 +286,11 @@ pub async fn fields_of_a_message(fleet: &Fleet) {
     assert_eq!(fleet::json(fleet.wait(&job, &hash).await), Value::Null);
     let lines = fleet.printed(&hash);
     assert_eq!(lines, [(Stream::Log(LogLevel::Info), "with fields a=1 b=two".to_owned())]);
+    // The same is kept with the call.
+    let log = logs::of_call(&*fleet.backend, &job, &hash).await.unwrap().expect("a log").lines().unwrap();
+    let [(0, line)] = &log[..] else { panic!("{log:?}") };
+    assert_eq!((line.from, line.text.as_str()), (Stream::Log(LogLevel::Info), "with fields"));
+    assert_eq!(line.fields, [("a", "1"), ("b", "two")].map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 /// What a task says of itself, for people and for programs.

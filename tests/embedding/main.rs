@@ -7,8 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use brrr_protocol::logs;
+use brrr_protocol::model::JobId;
+use brrr_protocol::ports::Key;
+use brrr_protocol::records::{JobRecord, LogSource};
 use brrr_worker::{
-    Call, Client, ClientError, HandlerError, JobOptions, Options, Scope, StopReason, Worker, WorkerBuilder,
+    Call, Client, ClientError, HandlerError, JobOptions, LogLevel, Options, Scope, StopReason, Worker, WorkerBuilder,
     WorkerError, first,
 };
 use serde_json::json;
@@ -149,6 +153,34 @@ async fn a_race_is_decided_once() {
     let index = value[0].as_u64().unwrap();
     assert_eq!(value[1], format!("{index}{}", ["a", "b"][index as usize]));
     assert_eq!(value[2], json!(["a", "b"]));
+    worker.stop().await;
+}
+
+/// What a Rust handler logs is kept with its call, once however often it is replayed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rust_handler_logs_is_kept() {
+    let builder = Worker::builder()
+        .topic("demo")
+        .handler("name", |call: Call| async move { call.argument::<String>("name") })
+        .handler("logs", |call: Call| async move {
+            call.log(LogLevel::Info, "first", &[("n", "1")]);
+            let name: String = call.call("name", json!({"name": "x"})).await?;
+            call.log(LogLevel::Warn, &format!("then\n{name}"), &[]);
+            Ok(())
+        });
+    let worker = run(builder).await;
+    let job = worker.client.start("demo", "logs", json!({})).await.unwrap();
+    job.result::<()>().await.unwrap();
+    let url = format!("sqlite:{}", worker._folder.path().join("app.db").display());
+    let (backend, id) = (brrr_backends::open(&url).await.unwrap(), JobId::from(job.id()));
+    let record = backend.store().get(&Key::job(&id)).await.unwrap().unwrap();
+    let call = JobRecord::decode(&record).unwrap().call;
+    let log = logs::of_call(&*backend, &id, &call).await.unwrap().unwrap();
+    let lines: Vec<_> = log.lines().unwrap().into_iter().map(|(_, line)| (line.from, line.text, line.fields)).collect();
+    let (info, warn) = (LogSource::Log(LogLevel::Info), LogSource::Log(LogLevel::Warn));
+    let line = |from, text: &str| (from, text.to_owned(), Vec::new());
+    let first = (info, "first".to_owned(), vec![("n".to_owned(), "1".to_owned())]);
+    assert_eq!(lines, [first, line(warn, "then"), line(warn, "x")]);
     worker.stop().await;
 }
 

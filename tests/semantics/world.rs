@@ -15,9 +15,10 @@ use brrr_protocol::multi_step::MultiStepBackend;
 use brrr_protocol::options::Options;
 use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{
-    Backend, BackendParts, Counters, Delivery, Key, Kind, NewJob, Page, Queue, Store, Swap, message_counter,
+    Backend, BackendParts, Counters, Delivery, JobPage, JobQuery, Key, Kind, NewJob, Page, Queue, Store, Swap,
+    message_counter,
 };
-use brrr_protocol::records::{JobRecord, JobState};
+use brrr_protocol::records::{JobRecord, JobState, RunLog};
 use brrr_protocol::step::{Limits, Site, Step, step};
 use bytes::Bytes;
 
@@ -107,6 +108,7 @@ impl World {
             limits,
             outcomes: &self.outcomes,
             gate,
+            log: &RunLog::default(),
             observer: Some(&self.events),
             clock: &now,
         };
@@ -202,7 +204,8 @@ async fn work(
     events: Option<&EventRecorder>,
 ) -> Result<Step> {
     let observer = events.map(|events| events as &dyn Observer);
-    let site = Site { backend, handler, limits, outcomes, gate: &Always, observer, clock: &now };
+    let site =
+        Site { backend, handler, limits, outcomes, gate: &Always, log: &RunLog::default(), observer, clock: &now };
     step(&site, delivery, false).await
 }
 
@@ -275,6 +278,10 @@ impl Store for Counted {
 
     async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
         self.inner.store().list(kind, cursor, limit).await
+    }
+
+    async fn jobs(&self, query: &JobQuery) -> Result<JobPage> {
+        self.inner.store().jobs(query).await
     }
 }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use brrr_protocol::model::{Failure, FailureKind, Millis, Outcome};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Ended, Handler, Request, Task};
+use brrr_protocol::records::{LogLine, LogSource};
 use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 use brrr_protocol::{Error, ErrorKind, Result};
 
@@ -25,6 +26,10 @@ pub struct GraphHandler {
 
 /// How much the clock of a worker may be ahead, in milliseconds.
 pub const AHEAD: Millis = 15_000;
+
+/// The last line of a run that returns a value, and of one that fails.
+pub const ENDS: &str = "ends";
+pub const FAILS: &str = "fails";
 
 /// The reasons why a run leaves its body early.
 enum Leave {
@@ -52,6 +57,20 @@ impl GraphHandler {
         Self { graph: graph.clone(), world: world.clone(), task: Arc::new(Task::new("graph", options)) }
     }
 
+    /// Prints a line, if what runs print is kept.
+    fn say(replay: &mut Replay, text: &str) {
+        if !replay.log().is_on() {
+            return;
+        }
+        let (mut printed, length) = (replay.printed(), text.len() + 1);
+        let seen = printed.already_printed(length);
+        replay.has_printed(printed);
+        if seen < length {
+            let (at, end, from) = (replay.clock(), printed.position(), LogSource::Stdout);
+            replay.log().add(LogLine { at, attempt: 0, end, from, text: text.into(), fields: Vec::new(), left_out: 0 });
+        }
+    }
+
     /// Asks for these calls, and records the outcomes that the run receives: no later run may receive other outcomes.
     async fn ask(
         &self,
@@ -76,6 +95,8 @@ impl GraphHandler {
             Polled::Ready(outcomes) => outcomes,
             Polled::Suspended => return Ok(Err(Leave::Suspended)),
         };
+        let polls = replay.polls().count();
+        Self::say(replay, &format!("poll {polls}"));
         let texts = outcomes.iter().zip(names).map(|(outcome, name)| match outcome {
             Some(Ok(value)) => format!("{name}: {}", String::from_utf8_lossy(value)),
             Some(Err(failure)) => format!("{name}: failed, {failure}"),
@@ -298,7 +319,14 @@ impl Handler for GraphHandler {
     async fn run(&self, request: Request, mut replay: Replay) -> Result<(Ended, Replay)> {
         self.world.state().note_run(&request);
         *self.world.state().runs.entry((request.job_id.clone(), request.task.clone())).or_default() += 1;
-        let ended = match self.body(&request, &mut replay).await? {
+        Self::say(&mut replay, "begins");
+        let body = self.body(&request, &mut replay).await?;
+        match &body {
+            Ok(_) => Self::say(&mut replay, ENDS),
+            Err(Leave::Failed { .. }) => Self::say(&mut replay, FAILS),
+            Err(Leave::Suspended) => {}
+        }
+        let ended = match body {
             Ok(text) => Ended::Completed(format!("{}({text})", name_of(&request.task, &request.payload)).into()),
             Err(Leave::Suspended) => Ended::Suspended,
             Err(Leave::Failed { failure, retryable }) => Ended::Failed { failure, retryable },

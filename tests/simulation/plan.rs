@@ -76,6 +76,8 @@ pub struct Plan {
     pub max_deliveries: Option<u32>,
     /// At the end a client searches for stuck work, and repairs it.
     pub repair: bool,
+    /// The runs log, and what they log is kept.
+    pub logs: bool,
 }
 
 impl Plan {

@@ -154,6 +154,7 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
         }
     }
     world.state().watch.lenient = history.may.with_dead_letters;
+    world.state().watch.logs = run.plan.logs;
     world.state().watch.faultless = run.plan.random.is_none() && run.plan.events.is_empty();
     world.state().is_sequential = run.plan.is_sequential();
     world.state().accesses = 0;
@@ -177,7 +178,7 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
 
     run.jobs.push(NewJob::new("LAST".into(), call(LAST)));
     let repair = run.plan.repair || peers_see_failures;
-    run.plan = Plan::of(&[]);
+    run.plan = Plan { logs: run.plan.logs, ..Plan::of(&[]) };
     run.does(Action::Schedule(run.jobs.len() - 1), None)?;
     run.go_to_the_end()?;
     if repair {
@@ -397,8 +398,9 @@ impl Run {
             && (self.graph.delay > 0
                 || self.graph.has(|node| matches!(node, Sleep(..) | Within(..) | GivesUp(..) | Sides(..))));
         let ahead = if differs { self.pick(2 * AHEAD as usize + 1) as Millis } else { AHEAD };
+        let keep_logs = if self.plan.logs { 4 << 10 } else { 0 };
         let running: Running = Box::pin(async move {
-            let limits = Limits { max_deliveries, clock_skew: SKEW, ..Limits::default() };
+            let limits = Limits { max_deliveries, clock_skew: SKEW, keep_logs, ..Limits::default() };
             let clock = move || (world.now() + ahead).saturating_sub(AHEAD);
             let site = Site {
                 backend: &backend,
@@ -406,6 +408,7 @@ impl Run {
                 limits: &limits,
                 outcomes: &outcomes,
                 gate: &gate,
+                log: &brrr_protocol::records::RunLog::default(),
                 observer: None,
                 clock: &clock,
             };

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use brrr_protocol::model::JobId;
 use brrr_protocol::ports::{Key, Kind, Request};
-use brrr_protocol::records::{JobRecord, RunRecord};
+use brrr_protocol::records::{JobRecord, LogLine, LogRecord, RunRecord};
 use brrr_protocol::wire::PendingReturns;
 use bytes::Bytes;
 
 use crate::graph::Graph;
+use crate::handler::{ENDS, FAILS};
 
 /// The participant that makes an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Watch {
     /// Messages may become dead letters, so calls may fail without need. A parent that catches such a failure computes another
     /// value.
     pub lenient: bool,
+    /// What runs log is kept.
+    pub logs: bool,
     /// Jobs and values that were removed.
     pub removed: usize,
 }
@@ -90,7 +93,8 @@ impl Watch {
             Kind::Failure(job_id) => self.failure(participant, key, job_id, old, new, records),
             Kind::PendingReturns => self.pending(participant, key, old, new, records),
             Kind::Job => self.job(participant, key, old, new),
-            Kind::Run(job_id) => self.run(participant, job_id, old, new),
+            Kind::Run(job_id) => self.run(participant, job_id, old, new).and_then(|()| self.logged(key, new, records)),
+            Kind::Log(job_id) => self.log(participant, job_id, old, new),
             Kind::Call if old.is_some() && new.is_some() && old != new => {
                 Err("a call is described otherwise".to_owned())
             }
@@ -120,8 +124,57 @@ impl Watch {
         match old {
             // A write of the same bytes is not allowed either: another run might have computed other bytes.
             Some(old) if participant != Participant::Peer => Err(format!("{old:?} is replaced by {new:?}")),
+            _ if self.logs && participant == Participant::Ours => {
+                let logs = records.iter().filter(|(other, _)| other.id == key.id && matches!(other.kind, Kind::Log(_)));
+                let has_all =
+                    logs.into_iter().any(|(_, log)| lines_of(log).last().is_some_and(|line| line.text == ENDS));
+                if has_all { Ok(()) } else { Err("what its run has logged is not kept".to_owned()) }
+            }
             _ => Ok(()),
         }
+    }
+
+    /// What the runs before this one have logged is kept when a `run` record says how far the call has come.
+    fn logged(&self, key: &Key, new: Option<&Bytes>, records: &Records) -> Result<(), String> {
+        let (true, Some(new), Kind::Run(job_id)) = (self.logs, new, &key.kind) else { return Ok(()) };
+        let run = RunRecord::decode(new).map_err(|e| e.to_string())?;
+        if run.was_never_run() {
+            return Ok(());
+        }
+        let log = records.get(&Key::new(&key.id, Kind::Log(job_id.clone())));
+        let lines = log.map(lines_of).unwrap_or_default();
+        let attempt = run.attempt.max(1);
+        let upto = lines.iter().filter(|line| line.attempt == attempt).map(|line| line.end).max().unwrap_or(0);
+        let has_failed = |attempt| lines.iter().any(|line| line.attempt == attempt && line.text == FAILS);
+        if upto < run.printed || (1..attempt).any(|attempt| !has_failed(attempt)) {
+            return Err(format!("what was logged before is not kept: {lines:?}"));
+        }
+        Ok(())
+    }
+
+    /// No line is lost, and none is there twice.
+    fn log(
+        &self,
+        participant: Participant,
+        job_id: &JobId,
+        old: Option<&Bytes>,
+        new: Option<&Bytes>,
+    ) -> Result<(), String> {
+        let Some(new) = new else { return self.gone_with_its_job(participant, job_id) };
+        let (old, new) = (old.map(lines_of).unwrap_or_default(), lines_of(new));
+        if !new.starts_with(&old) {
+            return Err(format!("{old:?} becomes {new:?}"));
+        }
+        let mut before = (0, 0);
+        for line in &new {
+            let (attempt, end) = (line.attempt, line.end);
+            let start = end - line.text.len() as u64 - 1;
+            if attempt < before.0 || start != if attempt == before.0 { before.1 } else { 0 } {
+                return Err(format!("{line:?} does not follow the line before: {new:?}"));
+            }
+            before = (attempt, end);
+        }
+        Ok(())
     }
 
     /// Only forget and garbage collection remove values. They must not remove a value that a job needs, if the job was live when
@@ -244,6 +297,11 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+fn lines_of(log: &Bytes) -> Vec<LogLine> {
+    let lines = LogRecord::decode(log).and_then(|record| record.lines()).expect("no log is damaged here");
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 /// Is the job still live, and has the call no outcome in it?

@@ -16,8 +16,8 @@ use brrr_protocol::doctor::Finding;
 use brrr_protocol::model::{JobId, Millis, Topic};
 use brrr_protocol::multi_step::MultiStepBackend;
 use brrr_protocol::ports::{
-    Accepted, BackendParts, Counters, DeadLetter, Delivery, Key, Kind, MessageState, Outgoing, Page, Queue, Receipt,
-    Request, Store, Swap, Visit,
+    BackendParts, Counters, DeadLetter, Delivery, IndexedJob, JobFacts, JobOrder, JobPage, JobQuery, Key, Kind,
+    MessageState, Outgoing, Page, Queue, Receipt, Request, Store, Swap, Visit,
 };
 use brrr_protocol::records::{JobRecord, RunRecord};
 use brrr_protocol::starting::Started;
@@ -34,6 +34,12 @@ const EARLY: Millis = 25_000;
 
 /// The clock at the beginning of every history.
 pub const START: Millis = 1_000_000;
+
+/// How long a client may stand still before it writes a job, where jobs are in the order of the times that clients wrote.
+const LATE: Millis = 600_000;
+
+/// The most jobs of a page of the index. With so few, collections meet pages in the middle of everything.
+const FEW_JOBS: usize = 2;
 
 /// The state that all workers share.
 pub struct World {
@@ -140,6 +146,41 @@ impl State {
             let text = format!("{} is run for {}, which is over and forgotten", request.task, request.job_id);
             self.watch.wrong.get_or_insert(text);
         }
+    }
+
+    /// The index of the jobs. Transactional stores have it in the order in which the jobs were accepted, the others in the order of
+    /// the times that the clients wrote.
+    fn jobs(&self, query: &JobQuery) -> JobPage {
+        let filter = query.filter.indexed();
+        let (from, to) = filter.positions();
+        let mut jobs: Vec<(u64, usize, IndexedJob)> = Vec::new();
+        for (key, record) in self.records.iter().filter(|(key, _)| key.kind == Kind::Job) {
+            let number = self.accepted.iter().rposition(|job_id| job_id.as_str() == &*key.id).unwrap_or(0);
+            let created = JobRecord::decode(record).map_or(0, |job| job.created);
+            let position = 1_000 * if self.transactional { number as u64 + 1 } else { created };
+            if (from..to).contains(&position) && filter.matches(&JobFacts::of(record)) {
+                let (job_id, cursor) = ((&*key.id).into(), format!("{position}-{number:016x}"));
+                jobs.push((position, number, IndexedJob { job_id, record: record.clone(), position, cursor }));
+            }
+        }
+        jobs.sort_by_key(|(position, number, _)| (*position, *number));
+        if query.order == JobOrder::NewestFirst {
+            jobs.reverse();
+        }
+        if let Some((position, number)) = query.after.as_deref().and_then(|after| after.split_once('-')) {
+            let after = (position.parse().unwrap(), usize::from_str_radix(number, 16).unwrap());
+            jobs.retain(|(position, number, _)| match query.order {
+                JobOrder::NewestFirst => (*position, *number) < after,
+                JobOrder::OldestFirst => (*position, *number) > after,
+            });
+        }
+        let mut jobs: Vec<IndexedJob> = jobs.into_iter().map(|(_, _, job)| job).collect();
+        // A store may return fewer jobs than were asked for.
+        let limit = query.limit.min(FEW_JOBS);
+        let more = jobs.len() > limit;
+        jobs.truncate(limit);
+        let next = jobs.last().filter(|_| more).map(|job| job.cursor.clone());
+        JobPage { jobs, next }
     }
 
     fn read(&mut self, participant: Participant, key: &Key) -> Option<Bytes> {
@@ -408,18 +449,12 @@ impl Store for View {
         .await
     }
 
-    /// Some stores have this feature and some do not, so the simulation tests both.
-    async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
-        self.access(|s| {
-            let there = s.accepted.iter().enumerate().filter(|(_, job_id)| s.records.contains_key(&Key::job(job_id)));
-            let jobs = there.map(|(n, job_id)| Accepted { job_id: job_id.clone(), position: n as u64 + 1 });
-            let jobs = jobs.filter(|job| before.is_none_or(|before| job.position < before));
-            let mut jobs: Vec<Accepted> = jobs.collect();
-            jobs.reverse();
-            jobs.truncate(limit);
-            s.transactional.then_some(jobs)
-        })
-        .await
+    async fn jobs(&self, query: &JobQuery) -> Result<JobPage> {
+        self.access(|s| s.jobs(query)).await
+    }
+
+    fn jobs_come_late_by(&self) -> Millis {
+        if self.world.state().transactional { 0 } else { LATE }
     }
 }
 
@@ -510,6 +545,10 @@ impl Queue for View {
 impl Counters for View {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
         self.access(|s| s.add(key, by)).await
+    }
+
+    async fn read_many(&self, keys: &[String]) -> Result<Vec<Option<u64>>> {
+        self.access(|s| keys.iter().map(|key| s.counters.get(key).copied()).collect()).await
     }
 
     async fn forget(&self, keys: &[String]) -> Result<()> {

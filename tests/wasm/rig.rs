@@ -126,7 +126,7 @@ impl Rig {
     pub async fn run_at(&self, now: Millis, run: Run<'_>) -> brrr_protocol::Result<(Ended, Replay)> {
         let call = CallHash::from(run.call);
         let message = Message { job_id: "job".into(), call: call.clone() };
-        let work = Work { message, topic: "topic".into(), receipt: None, ends_job: false, now: 1 };
+        let work = Work { message, topic: "topic".into(), receipt: None, ends_job: false, now: 1, log: None };
         let loaded = Loaded { run: run.before, sample: run.outcomes, ..Loaded::default() };
         let replay = Replay::new(self.backend.clone(), &work, &loaded, now);
         let options = self.handler.task(run.task).map(|task| task.options.clone()).unwrap_or_default();

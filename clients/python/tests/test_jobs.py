@@ -128,6 +128,23 @@ def test_tree(client: Client) -> None:
     assert job.tree(depth=1).cut
 
 
+def test_logs(client: Client) -> None:
+    job = alone(client, "prints", line="logs")
+    assert job.result(timeout=60) == "logs"
+    lines = list(job.logs())
+    assert [(line.stream, line.level, line.text) for line in lines] == [
+        ("stdout", "info", "before logs"),
+        ("log", "warn", "warning logs"),
+        ("stdout", "info", "after logs"),
+    ]
+    assert all((line.task, line.attempt, line.fields, line.left_out) == ("prints", 1, {}, 0) for line in lines)
+    assert [line.number for line in lines] == [0, 1, 2]
+    assert [line.text for line in job.logs("warn")] == ["warning logs"]
+    with_fields = alone(client, "logs_fields")
+    with_fields.result(timeout=60)
+    assert [dict(line.fields) for line in with_fields.logs()] == [{"a": "1", "b": "two"}]
+
+
 def test_promises(client: Client) -> None:
     job = alone(client, "asks", name="approval", limit=0)
     (promise,) = eventually("the promise", job.promises)

@@ -64,6 +64,30 @@ export interface Tree {
   readonly cut: boolean;
 }
 
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";
+
+/** A line that a call has logged or printed. */
+export interface LogLine {
+  readonly time: Date;
+  /** What was printed to stdout or stderr has `info`. */
+  readonly level: LogLevel;
+  /** Where the line comes from. */
+  readonly stream: "log" | "stdout" | "stderr";
+  readonly text: string;
+  /** The fields that were logged with it. */
+  readonly fields: Readonly<Record<string, string>>;
+  /** The hash of the call. */
+  readonly call: string;
+  /** `null`: no record describes the call. */
+  readonly task: string | null;
+  /** In which attempt of the call, from 1. */
+  readonly attempt: number;
+  /** The number of the line among all lines of the call in the job, from 0. The oldest lines may not be kept. */
+  readonly number: number;
+  /** How many bytes of a long line are left out. */
+  readonly leftOut?: number;
+}
+
 /** A promise that a job waits for. */
 export interface OpenPromise {
   readonly name: string;
@@ -114,7 +138,7 @@ export interface DeadLetter {
 type Source = Readonly<Record<string, unknown>>;
 
 /** Members that are times (RFC 3339), in all documents. */
-const TIMES = new Set(["at", "created", "deadline", "ended", "last", "next", "next_attempt_at", "starts", "waits_until"]);
+const TIMES = new Set(["at", "created", "deadline", "ended", "last", "next", "next_attempt_at", "starts", "time", "waits_until"]);
 /** Members with another name in JavaScript than their camelCase. */
 const NAMES: Record<string, string> = { result_base64: "result", payload_base64: "payload" };
 
@@ -137,6 +161,10 @@ export function jobStatus<Result>(source: unknown): JobStatus<Result> {
 export function treeNode(source: unknown): TreeNode {
   const node = camel<TreeNode>(source);
   return { ...node, children: (node.children ?? []).map(treeNode) };
+}
+
+export function logLine(source: unknown): LogLine {
+  return { fields: {}, ...camel<Omit<LogLine, "fields">>(source) };
 }
 
 export function topicDetails(source: unknown): TopicDetails {

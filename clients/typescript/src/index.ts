@@ -26,6 +26,8 @@ export type {
   DeadLetter,
   JobState,
   JobStatus,
+  LogLevel,
+  LogLine,
   OpenPromise,
   TaskDetails,
   TopicDetails,

@@ -1,7 +1,17 @@
 /** One job: its state, its result, its events, and what can be done to it. */
 import { Limit, sleep } from "./abort.js";
 import { milliseconds, type Duration } from "./duration.js";
-import { camel, jobStatus, treeNode, type JobStatus, type OpenPromise, type Tree } from "./documents.js";
+import {
+  camel,
+  jobStatus,
+  logLine,
+  treeNode,
+  type JobStatus,
+  type LogLevel,
+  type LogLine,
+  type OpenPromise,
+  type Tree,
+} from "./documents.js";
 import {
   BrrrError,
   ConflictError,
@@ -124,6 +134,20 @@ export class Job<Result = unknown> {
       await this.#http.json({ method: "GET", path: path`/jobs/${this.id}/tree`, query: { depth }, signal }),
     );
     return { ...tree, tree: treeNode(tree.tree) };
+  }
+
+  /**
+   * The lines that the job's calls have logged and printed, in the order of time: those of `level` or a more severe one. The
+   * lines of a run are there when the run has ended.
+   */
+  async *logs({ level, signal }: RequestOptions & { readonly level?: LogLevel | undefined } = {}): AsyncGenerator<LogLine, void> {
+    let cursor: string | undefined;
+    do {
+      const query = { level, cursor };
+      const page = await this.#http.json({ method: "GET", path: path`/jobs/${this.id}/logs`, query, signal });
+      for (const line of page["lines"] as unknown[]) yield logLine(line);
+      cursor = (page["next"] ?? undefined) as string | undefined;
+    } while (cursor !== undefined);
   }
 
   /** The promises that the job waits for now. */

@@ -14,6 +14,7 @@ import {
   UnauthorizedError,
   WaitTimeoutError,
   type KnownJob,
+  type LogLine,
   type StartOptions,
 } from "brrr-client";
 import { all, equal, ok, rejects, same } from "./assert.ts";
@@ -217,6 +218,25 @@ core("a job's tree", async (client) => {
     ["leaf", "leaf", "leaf"],
   );
   equal((await job.tree({ depth: 1 })).tree.task, "fan_out");
+});
+
+core("what a job's calls have logged", async (client) => {
+  const job = await client.start("demo", "prints", { line: "logs" }, { scope: "job" });
+  await job.result({ timeout: "30s" });
+  const lines: LogLine[] = [];
+  for await (const line of job.logs()) lines.push(line);
+  equal(
+    lines.map(({ stream, level, text, number }) => [stream, level, text, number]),
+    [
+      ["stdout", "info", "before logs", 0],
+      ["log", "warn", "warning logs", 1],
+      ["stdout", "info", "after logs", 2],
+    ],
+  );
+  equal([lines[0]?.time instanceof Date, lines[0]?.task, lines[0]?.attempt, lines[0]?.fields], [true, "prints", 1, {}]);
+  const texts: string[] = [];
+  for await (const { text } of job.logs({ level: "warn" })) texts.push(text);
+  equal(texts, ["warning logs"]);
 });
 
 core("a job's events, up to its end", async (client) => {

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use crate::error::{ErrorKind, Result};
 use crate::identity::compare;
-use crate::listing::Listing;
+use crate::listing::JobListing;
 use crate::model::{Call, CallHash, Failure, FailureKind, JobId, Millis, Outcome, PROMISE, Topic};
 use crate::options::Options;
-use crate::ports::{Backend, Key, Kind, NewJob, Scheduled, Swap, Work};
+use crate::ports::{Backend, IndexedJob, IndexedState, JobFilter, JobOrder, Key, NewJob, Scheduled, Swap, Work};
 use crate::records::{JobEnd, JobRecord, JobState, LatestJob, read_failure};
 use crate::step::overdue;
 use crate::wire::{CallRecord, Message};
@@ -236,7 +236,7 @@ impl Client {
             return Ok(if is_same { Answered::Same } else { Answered::JobOver(end.state) });
         }
         let message = Message { job_id: job_id.clone(), call: call.clone() };
-        let work = Work { message, topic: job.topic, receipt: None, ends_job: false, now };
+        let work = Work { message, topic: job.topic, receipt: None, ends_job: false, now, log: None };
         let before = self.outcome(job_id, &call).await?;
         if let Some(before) = before.as_ref().filter(|before| **before != answer) {
             // The client that gave this answer may have died before it notified those who wait.
@@ -327,10 +327,10 @@ impl Client {
         let store = self.backend.store();
         let key = Key::value(call);
         let Some(value) = store.get(&key).await? else { return Ok(Forgotten::Absent) };
-        let mut jobs = Listing::of(store, Kind::Job);
+        let alive = JobFilter { state: Some(IndexedState::Alive), ..JobFilter::default() };
+        let mut jobs = JobListing::of(store, alive, JobOrder::OldestFirst);
         while let Some(page) = jobs.next().await? {
-            for id in page {
-                let job_id = JobId::from(id);
+            for IndexedJob { job_id, .. } in page {
                 match self.is_alive(&job_id, now).await {
                     Ok(false) => {}
                     Ok(true) => return Ok(Forgotten::InUse(job_id)),

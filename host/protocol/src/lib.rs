@@ -38,6 +38,7 @@ pub mod gc;
 pub mod identity;
 mod joining;
 pub mod listing;
+pub mod logs;
 pub mod model;
 pub mod multi_step;
 pub mod options;

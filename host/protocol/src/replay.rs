@@ -13,7 +13,7 @@ use crate::model::{Call, CallHash, JobId, Millis, Outcome, PROMISE, Topic, size_
 use crate::options::{Options, Scope, Scopes};
 use crate::outcome_cache::KnownOutcomes;
 use crate::ports::{Backend, Key, Loaded, NewJob, Work};
-use crate::records::{ClockMove, Decision, RunRecord, SAMPLE};
+use crate::records::{ClockMove, Decision, RunLog, RunRecord, SAMPLE};
 
 /// A call as a guest asks for it.
 #[derive(Clone, Debug)]
@@ -101,6 +101,12 @@ pub struct Printed {
 }
 
 impl Printed {
+    /// The position in the output of the attempt: how many bytes this run has printed.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.now
+    }
+
     /// Counts `bytes` more bytes of output. Returns how many of them an earlier run has already printed.
     pub fn already_printed(&mut self, bytes: usize) -> usize {
         let left = self.before.saturating_sub(self.now);
@@ -171,6 +177,7 @@ pub struct Replay {
     looks: u32,
     scopes: Arc<Scopes>,
     printed: u64,
+    log: RunLog,
     wait: Option<Wait>,
     /// The number of bytes that all this takes (about), and the number that it may take.
     kept: usize,
@@ -222,6 +229,7 @@ impl Replay {
             job_scope: loaded.job.as_ref().and_then(|job| job.options.scope),
             scopes: Arc::default(),
             printed: 0,
+            log: RunLog::default(),
             wait: None,
         };
         for (call, outcome) in replay.before.sample.clone().into_iter().zip(&loaded.sample) {
@@ -266,6 +274,24 @@ impl Replay {
     #[must_use]
     pub fn with_scopes(self, scopes: Arc<Scopes>) -> Self {
         Self { scopes, ..self }
+    }
+
+    /// Says where the run logs to. Without this, what it logs is kept nowhere.
+    #[must_use]
+    pub fn with_log(self, log: RunLog) -> Self {
+        Self { log, ..self }
+    }
+
+    /// Where the run logs to. A handler adds each line that no earlier run of the attempt has shown (`printed`).
+    #[must_use]
+    pub fn log(&self) -> &RunLog {
+        &self.log
+    }
+
+    /// When this run began, in milliseconds since the Unix epoch, by the clock of its worker.
+    #[must_use]
+    pub fn began(&self) -> Millis {
+        self.began
     }
 
     fn keep(&mut self, bytes: usize) -> Result<()> {

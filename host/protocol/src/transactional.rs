@@ -233,6 +233,7 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     let is_ready = ends.len() >= d.wait.need as usize || d.wait.fast && ends.contains(&ChildEnd::Failure);
     let is_looked_at = !is_ready && d.wait.pace > 0 && !ends.is_empty();
     let look = if is_looked_at { d.work.now.saturating_add(d.wait.pace) } else { 0 };
+    keep_log(tx, d.work)?;
     let run_after = RunRecord { look, ..d.run_after.clone() };
     let key = Key::run(parent, job_id);
     match tx.get(&key)? {
@@ -365,6 +366,7 @@ fn find_cycle(tx: &mut impl Snapshot, start: &CallHash, targets: HashSet<CallHas
 /// When the backend fails or a record does not decode.
 pub fn complete(tx: &mut impl Transaction, work: &Work, value: &[u8]) -> Result<()> {
     let Message { job_id, call } = &work.message;
+    keep_log(tx, work)?;
     let key = Key::value(call);
     if !tx.has(&key)? {
         tx.put(&key, value)?;
@@ -390,6 +392,7 @@ fn end_in_job(tx: &mut impl Snapshot, job_id: &JobId, call: &CallHash) -> Result
 /// When the backend fails or a record does not decode.
 pub fn fail(tx: &mut impl Transaction, work: &Work, failure: &Failure) -> Result<()> {
     let Message { job_id, call } = &work.message;
+    keep_log(tx, work)?;
     let key = Key::failure(call, job_id);
     if !tx.has(&key)? && !tx.has(&Key::value(call))? {
         tx.put(&key, &encode_failure(failure))?;
@@ -420,6 +423,7 @@ pub fn notify_parents(tx: &mut impl Transaction, work: &Work, end: JobState) -> 
 /// # Errors
 /// When the backend fails or a record does not decode.
 pub fn abandon(tx: &mut impl Transaction, work: &Work) -> Result<()> {
+    keep_log(tx, work)?;
     let mut abandon = Abandon::new(&work.message.job_id, &work.message.call, &work.topic);
     while let Some(call) = abandon.next_call() {
         let key = Key::pending_returns(&call);
@@ -579,6 +583,14 @@ fn send_after(tx: &mut impl Transaction, delay: Millis, parent: &Return) -> Resu
     tx.add(&message_counter(&parent.job_id), 1)?;
     let message = Outgoing::now(&parent.topic, &parent.message());
     tx.enqueue(Outgoing { delay: Duration::from_millis(delay), ..message })
+}
+
+/// See `keep_log` in `multi_step`.
+fn keep_log(tx: &mut impl Transaction, work: &Work) -> Result<()> {
+    let Some(new) = &work.log else { return Ok(()) };
+    let key = Key::log(&work.message.call, &work.message.job_id);
+    let before = tx.get(&key)?;
+    new.after(before.as_deref()).map_or(Ok(()), |record| tx.put(&key, &record))
 }
 
 fn ack(tx: &mut impl Transaction, work: &Work) -> Result<()> {

@@ -99,8 +99,23 @@ impl Tree {
         now: Millis,
         bounds: Bounds,
     ) -> Result<Self> {
-        let mut tree = Self { calls: vec![Node::new(job.call.clone())] };
-        let mut indices = HashMap::from([(job.call.clone(), 0)]);
+        Self::read_below(backend, job_id, job, &job.call, now, bounds).await
+    }
+
+    /// Reads the part of a job's tree that begins with this call.
+    ///
+    /// # Errors
+    /// When the backend can't be read or a record does not decode.
+    pub async fn read_below(
+        backend: &dyn Backend,
+        job_id: &JobId,
+        job: &JobRecord,
+        top: &CallHash,
+        now: Millis,
+        bounds: Bounds,
+    ) -> Result<Self> {
+        let mut tree = Self { calls: vec![Node::new(top.clone())] };
+        let mut indices = HashMap::from([(top.clone(), 0)]);
         let (mut level, mut lines) = (0..1, 1);
         for depth in 1.. {
             if level.is_empty() {

@@ -32,7 +32,7 @@ A call is in the tree once; where it is asked for again, it says so. What a call
 recorded, and of more than 1024 calls at once only the last ones are.
 
 The JSON is what `jobs` says of a job, with `options`, `cut` (is anything left out for its size?) and `tree`: a call with
-`task`, `call`, `state`, `label`, `attempt`, `duration_ms`, `reused`, `waiting`, `waits_until`, `next_attempt_at`,
+`task`, `call`, `state`, `label`, `attempt`, `asked`, `ended`, `duration_ms`, `reused`, `waiting`, `waits_until`, `next_attempt_at`,
 `last_failure`, `failure`, `left_out` and `children`, the same again. A call that is in it already has `see_above` and no `children`.")]
 pub struct JobCommand {
     /// The id of the job.
@@ -67,7 +67,7 @@ pub async fn run(args: JobCommand, format: Format) -> anyhow::Result<Exit> {
     let Some(job) = client.job(job_id).await? else { return Err(no_such_job(job_id)) };
     let now = backend.now();
     let job = client.as_it_is(job_id, job, now).await?;
-    let row = JobView::of(&*backend, job_id, &job, now).await?;
+    let row = JobView::of(&*backend, job_id, &job, now).await;
     let bounds = Bounds { depth: args.depth.into(), lines: LINES };
     let tree = Tree::read(&*backend, job_id, &job, now, bounds).await?;
     let mut walk = Walk { tree: &tree, now, expanded: HashSet::new(), depth: args.depth - 1, cut: false };

@@ -20,6 +20,7 @@ mod inspect;
 mod job;
 mod jobs;
 mod log;
+mod logs;
 mod new;
 mod options;
 mod outcome;
@@ -96,6 +97,7 @@ enum Command {
     Read(read::ReadCommand),
     Jobs(jobs::JobsCommand),
     Job(job::JobCommand),
+    Logs(logs::LogsCommand),
     Cancel(cancel::CancelCommand),
     Resolve(resolve::ResolveCommand),
     Reject(resolve::RejectCommand),
@@ -165,6 +167,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Read(args) => one()?.block_on(read::run(args, format)),
         Command::Jobs(args) => one()?.block_on(jobs::run(args, format)),
         Command::Job(args) => one()?.block_on(job::run(args, format)),
+        Command::Logs(args) => one()?.block_on(logs::run(args, format)),
         Command::Cancel(args) => one()?.block_on(cancel::run(args, format)),
         Command::Resolve(args) => one()?.block_on(resolve::resolve(args, format)),
         Command::Reject(args) => one()?.block_on(resolve::reject(args, format)),

@@ -7,6 +7,7 @@ use super::options::{BackendArgs, TokenArgs, TopicArgs};
 use super::output::say;
 use super::signals::on_signals;
 use crate::exit::Exit;
+use crate::page;
 
 /// Serve a topic over HTTP, without a worker.
 #[derive(Debug, clap::Args)]
@@ -42,6 +43,6 @@ pub async fn run(args: ServeCommand) -> anyhow::Result<Exit> {
     tracing::info!("serving topic {} of {} on http://{}", args.topic.topic, backend.name(), listener.local_addr()?);
     let gateway = Gateway::new(Client::new(backend.clone()), backend, vec![args.topic.topic], token);
     let gateway = gateway.allowing_origins(args.token.http_allow_origin).taking_code(push_token);
-    gateway.serve(listener, &shutdown).await;
+    gateway.with_page(page::files()).serve(listener, &shutdown).await;
     Ok(Exit::Done)
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 use super::values::{ScopeText, Size, Text, Time};
-use crate::units::{Interval, Processes};
+use crate::units::{Interval, KeptLogs, Processes};
 
 /// Flags of `run`.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -52,6 +52,8 @@ pub struct WorkerSection {
     /// The most deliveries of one message. After them the message becomes a dead letter, because each delivery ended
     /// with the death of its worker.
     max_deliveries: Option<NonZeroU32>,
+    /// How much is kept of what the runs of a call log and print, in each job: the newest lines. `0`: nothing.
+    keep_logs: Option<Text<KeptLogs>>,
     /// How long after a worker's last sign of life its messages are delivered again.
     lease: Option<Time>,
     /// How often to look for stuck work and queue it again, or `off`.

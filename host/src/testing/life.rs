@@ -137,7 +137,8 @@ impl Runner {
             memory: options.memory,
         };
         let message = Message { job_id: life.job_id.clone(), call: life.call.hash.clone() };
-        let work = Work { message, topic: life.call.topic.clone(), receipt: None, ends_job: false, now: life.now };
+        let work =
+            Work { message, topic: life.call.topic.clone(), receipt: None, ends_job: false, now: life.now, log: None };
         // A new attempt has a new clock.
         let began = life.now + u64::from(attempt - 1) * 1000;
         let replay = Replay::new(life.known.clone(), &work, &life.loaded(), began).with_scopes(self.handler.scopes());

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::events::worker_name;
-use crate::gateway::{Origin, Token};
+use crate::gateway::{Origin, Page, Token};
 use crate::native::{self, Call, HandlerResult, NativeHandler};
 use crate::permissions::{PermissionError, Permissions};
 use crate::served::{HandlerSet, ServedTopic};
@@ -69,6 +69,7 @@ pub struct WorkerBuilder {
     gateway: Option<GatewayPlan>,
     origins: Vec<Origin>,
     push_token: Option<Token>,
+    page: Page,
     shutdown: Option<Shutdown>,
     /// The first invalid setting so far.
     mistake: Option<String>,
@@ -105,6 +106,7 @@ impl Default for WorkerBuilder {
             gateway: None,
             origins: Vec::new(),
             push_token: None,
+            page: Page::default(),
             shutdown: None,
             mistake: None,
         }
@@ -309,6 +311,11 @@ impl WorkerBuilder {
         Self { push_token: token, ..self }
     }
 
+    /// The files of the web page that the gateway serves at `/ui`. Without them `/ui` says that there is no page.
+    pub fn gateway_page(self, page: Page) -> Self {
+        Self { page, ..self }
+    }
+
     /// The program can stop the worker through `shutdown`. Without it, only SIGINT, SIGTERM and SIGHUP stop the worker.
     ///
     /// ```no_run
@@ -378,9 +385,9 @@ impl WorkerBuilder {
             observer: self.observer,
         };
         let (gateway, origins, push_token) = (self.gateway, self.origins, self.push_token);
-        let repair_interval = self.repair_interval;
+        let (page, repair_interval) = (self.page, self.repair_interval);
         let name = self.name.unwrap_or_else(worker_name);
-        Ok(Worker { name, backend, served, options, gateway, origins, push_token, repair_interval, shutdown })
+        Ok(Worker { name, backend, served, options, gateway, origins, push_token, page, repair_interval, shutdown })
     }
 
     /// Builds the worker, and runs it until it is asked to stop.
@@ -406,7 +413,7 @@ impl Loading<'_> {
     async fn topic(self, plan: TopicPlan) -> Result<ServedTopic, WorkerError> {
         // Components have digests of their own.
         let digest = if plan.handlers.is_empty() { "".into() } else { native::of_program().await };
-        let mut native = NativeHandler::new(digest, self.limits.wall, self.limits.memory);
+        let mut native = NativeHandler::new(digest, self.limits.wall, self.limits.memory, self.output.clone());
         for (task, options, function) in plan.handlers {
             let levels = [self.overrides.get(&task), self.overrides.get("*"), Some(&options)];
             let options = levels.into_iter().flatten().fold(Options::default(), |near, far| near.over(far));

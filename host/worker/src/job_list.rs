@@ -2,10 +2,13 @@
 
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
-use brrr_protocol::listing::Listing;
+use brrr_protocol::events::State;
+use brrr_protocol::listing::JobListing;
 use brrr_protocol::model::{JobId, Millis};
-use brrr_protocol::ports::{Backend, Key, Kind};
-use brrr_protocol::records::JobRecord;
+use brrr_protocol::ports::{Backend, IndexedJob, IndexedState, JobFilter, JobOrder, JobQuery, Key};
+use brrr_protocol::records::{JobRecord, JobState};
+
+use crate::view::job::state_of;
 
 /// How many jobs are read at once.
 const PAGE: usize = 500;
@@ -20,6 +23,42 @@ pub struct JobList<'a> {
     pub now: Millis,
 }
 
+/// Which jobs are listed. `None`: all.
+#[derive(Clone, Debug, Default)]
+pub struct WantedJobs {
+    /// Jobs in this state.
+    pub state: Option<State>,
+    /// Jobs whose call is on this topic.
+    pub topic: Option<String>,
+    /// Jobs whose call has this task.
+    pub task: Option<String>,
+    /// Jobs with this label.
+    pub label: Option<String>,
+    /// Jobs that the backend accepted at this time or later, in milliseconds since the Unix epoch.
+    pub since: Option<Millis>,
+    /// Jobs that the backend accepted before this time, in milliseconds since the Unix epoch.
+    pub until: Option<Millis>,
+}
+
+impl WantedJobs {
+    fn filter(&self) -> JobFilter {
+        let Self { topic, task, label, since, until, .. } = self.clone();
+        let state = self.state.map(|state| match state {
+            State::Completed => IndexedState::Over(JobState::Completed),
+            State::Failed => IndexedState::Over(JobState::Failed),
+            State::Cancelled => IndexedState::Over(JobState::Cancelled),
+            State::TimedOut => IndexedState::Over(JobState::TimedOut),
+            _ => IndexedState::Alive,
+        });
+        JobFilter { state, topic, task, label, since, until }
+    }
+
+    /// Is this job wanted? An index has the beginnings of texts, and it does not tell a job that starts later from one that runs.
+    fn has(&self, filter: &JobFilter, job: &JobRecord, now: Millis) -> bool {
+        self.state.is_none_or(|state| state == state_of(job, now)) && filter.matches_record(job)
+    }
+}
+
 /// A job of a list.
 #[derive(Clone, Debug)]
 pub struct Listed {
@@ -27,112 +66,105 @@ pub struct Listed {
     pub job_id: JobId,
     /// Its record, as it is now.
     pub job: JobRecord,
-    /// Its place in the order of the list. A list that goes on after this job begins before this place.
-    pub position: u64,
+    /// A list goes on after this job with this cursor.
+    pub cursor: String,
 }
 
 /// A part of a list.
 #[derive(Debug, Default)]
-pub struct JobPage {
+pub struct ListedJobs {
     /// The jobs, newest first.
     pub jobs: Vec<Listed>,
-    /// Where the list goes on: `before` of the next page. `None`: it is at its end.
-    pub next: Option<u64>,
+    /// The cursor of the next page. `None`: the list is at its end.
+    pub next: Option<String>,
 }
 
 impl JobList<'_> {
-    /// The newest jobs that are wanted and come before the position `before`, at most `limit`. At most `most` jobs are looked at, so a
-    /// page may have fewer jobs although the list goes on.
+    /// The newest jobs that are wanted and come after the cursor `after`, at most `limit`. The backend is asked at most `queries`
+    /// times, and looks at a bounded number of jobs for each. So a page may have fewer jobs although the list goes on.
     ///
     /// # Errors
-    /// When the backend can't be read.
+    /// When the backend can't be read. `Config` if `after` is no cursor.
     pub async fn page(
         &self,
-        before: Option<u64>,
+        wanted: &WantedJobs,
+        after: Option<String>,
         limit: usize,
-        most: usize,
-        wanted: impl Fn(&JobRecord) -> bool,
-    ) -> Result<JobPage> {
-        let mut page = JobPage { jobs: Vec::new(), next: before };
-        let mut looked_at = 0;
-        while page.jobs.len() < limit && looked_at < most {
-            let size = (limit - page.jobs.len()).clamp(1, PAGE).max(if looked_at > 0 { PAGE } else { 1 });
-            let Some(found) = self.backend.store().newest_jobs(page.next, size).await? else {
-                return self.page_of_all(before, limit, wanted).await;
-            };
-            if found.is_empty() {
-                page.next = None;
-                return Ok(page);
+        queries: usize,
+    ) -> Result<ListedJobs> {
+        let filter = wanted.filter();
+        if after.is_none() && filter.state.is_some_and(|state| state != IndexedState::Alive) {
+            self.note_ends().await?;
+        }
+        let mut page = ListedJobs { jobs: Vec::new(), next: after };
+        for _ in 0..queries {
+            if page.jobs.len() >= limit {
+                break;
             }
-            looked_at += found.len();
-            let job_ids: Vec<JobId> = found.iter().map(|job| job.job_id.clone()).collect();
-            let mut records = self.read(&job_ids).await?.into_iter().peekable();
-            for accepted in found {
-                if page.jobs.len() == limit {
-                    break;
-                }
-                page.next = Some(accepted.position);
-                let Some((job_id, job)) = records.next_if(|(job_id, _)| *job_id == accepted.job_id) else { continue };
-                if wanted(&job) {
-                    page.jobs.push(Listed { job_id, job, position: accepted.position });
-                }
+            let (after, limit) = (page.next.take(), (limit - page.jobs.len()).min(PAGE));
+            let query = JobQuery { filter: filter.clone(), order: JobOrder::NewestFirst, after, limit };
+            let found = self.backend.store().jobs(&query).await?;
+            let jobs = self.as_they_are(found.jobs).await?;
+            page.jobs.extend(jobs.into_iter().filter(|listed| wanted.has(&filter, &listed.job, self.now)));
+            page.next = found.next;
+            if page.next.is_none() {
+                break;
             }
         }
         Ok(page)
     }
 
-    /// The same for a store that keeps no order of jobs. All jobs are read. A position is a job's time in microseconds, and a number
-    /// from its id.
-    async fn page_of_all(
-        &self,
-        before: Option<u64>,
-        limit: usize,
-        wanted: impl Fn(&JobRecord) -> bool,
-    ) -> Result<JobPage> {
-        let of = |(job_id, job): (JobId, JobRecord)| {
-            let within =
-                job_id.as_str().bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-            Listed { position: job.created.saturating_mul(1_000).saturating_add(within % 1_000), job_id, job }
-        };
-        let mut jobs: Vec<Listed> = self.all().await?.into_iter().map(of).collect();
-        jobs.retain(|listed| before.is_none_or(|before| listed.position < before) && wanted(&listed.job));
-        jobs.sort_by(|a, b| b.position.cmp(&a.position).then_with(|| a.job_id.cmp(&b.job_id)));
-        let next = jobs.get(limit).and(jobs.get(limit.wrapping_sub(1))).map(|last| last.position);
-        jobs.truncate(limit);
-        Ok(JobPage { jobs, next })
-    }
-
-    /// All jobs, in any order.
+    /// Calls `visit` for each job, newest first.
     ///
     /// # Errors
     /// When the backend can't be read.
-    pub async fn all(&self) -> Result<Vec<(JobId, JobRecord)>> {
-        let (mut listing, mut jobs) = (Listing::of(self.backend.store(), Kind::Job), Vec::new());
-        while let Some(ids) = listing.next().await? {
-            let job_ids: Vec<JobId> = ids.into_iter().map(JobId::from).collect();
-            for page in job_ids.chunks(PAGE) {
-                jobs.extend(self.read(page).await?);
-            }
+    pub async fn visit_all(&self, mut visit: impl FnMut(&Listed)) -> Result<()> {
+        let mut jobs = JobListing::of(self.backend.store(), JobFilter::default(), JobOrder::NewestFirst);
+        while let Some(page) = jobs.next().await? {
+            self.as_they_are(page).await?.iter().for_each(&mut visit);
         }
-        Ok(jobs)
+        Ok(())
     }
 
-    /// Reads the current records of these jobs. A job that can't be read must not hide the others.
-    async fn read(&self, job_ids: &[JobId]) -> Result<Vec<(JobId, JobRecord)>> {
-        let mut jobs = Vec::with_capacity(job_ids.len());
-        let records = self.backend.store().get_many(&job_ids.iter().map(Key::job).collect::<Vec<_>>()).await?;
-        for (job_id, bytes) in job_ids.iter().zip(records) {
-            match bytes.map(|bytes| JobRecord::decode(&bytes)).transpose() {
-                Ok(Some(job)) => match self.client.as_it_is(job_id, job.clone(), self.now).await {
-                    Ok(job) => jobs.push((job_id.clone(), job)),
-                    Err(error) if error.is_unreadable() => {
-                        tracing::warn!("job {job_id} is shown as it was last written: {error}");
-                        jobs.push((job_id.clone(), job));
-                    }
-                    Err(error) => return Err(error),
-                },
-                Ok(None) => {}
+    /// Some jobs are over, and nobody has written it down: a worker of another SDK has completed their calls, or their deadlines have
+    /// passed and no worker runs. This looks at the newest live jobs, so that a list of ended jobs has those among them that have
+    /// ended.
+    async fn note_ends(&self) -> Result<()> {
+        let filter = JobFilter { state: Some(IndexedState::Alive), ..JobFilter::default() };
+        let query = JobQuery { filter, limit: PAGE, ..JobQuery::default() };
+        let alive = self.backend.store().jobs(&query).await?.jobs;
+        self.as_they_are(alive).await.map(drop)
+    }
+
+    /// Decodes jobs, and finds out whether live ones have ended. A job that can't be read must not hide the others.
+    async fn as_they_are(&self, found: Vec<IndexedJob>) -> Result<Vec<Listed>> {
+        let mut jobs = Vec::with_capacity(found.len());
+        for IndexedJob { job_id, record, cursor, .. } in found {
+            match JobRecord::decode(&record) {
+                Ok(job) => jobs.push(Listed { job_id, job, cursor }),
                 Err(error) => tracing::warn!("job {job_id} is left out: {error}"),
+            }
+        }
+        let alive: Vec<usize> = (0..jobs.len()).filter(|n| !jobs[*n].job.is_over()).collect();
+        let outcomes: Vec<Key> = alive
+            .iter()
+            .flat_map(|n| [Key::value(&jobs[*n].job.call), Key::failure(&jobs[*n].job.call, &jobs[*n].job_id)])
+            .collect();
+        if outcomes.is_empty() {
+            return Ok(jobs);
+        }
+        let has_outcome = self.backend.store().has_many(&outcomes).await?;
+        for (n, has_outcome) in alive.into_iter().zip(has_outcome.chunks(2)) {
+            let Listed { job_id, job, .. } = &mut jobs[n];
+            if !job.is_overdue(self.now) && !has_outcome.contains(&true) {
+                continue;
+            }
+            match self.client.as_it_is(job_id, job.clone(), self.now).await {
+                Ok(now) => *job = now,
+                Err(error) if error.is_unreadable() => {
+                    tracing::warn!("job {job_id} is shown as it was last written: {error}");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(jobs)

@@ -51,4 +51,5 @@ pub use client::{Client, ClientError, Job, JobOptions, StartTime};
 pub use native::{Call, ChildCall, ErrorInfo, HandlerError, HandlerResult, first, first_n};
 pub use served::ServedTopic;
 pub use topic_worker::{Shutdown, StopReason};
+pub use wasm::LogLevel;
 pub use worker::Worker;

@@ -122,7 +122,7 @@ impl<'a> Rollout<'a> {
         if !self.is_staged {
             until_in_force(self.client, record).await;
         }
-        if self.is_staged || (done.new || done.resent) && self.has_followers {
+        if self.is_staged || done.new && self.has_followers {
             self.wait_for_workers(&mut done, at_most).await?;
         }
         if self.is_staged && done.is_everywhere() {

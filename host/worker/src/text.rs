@@ -42,6 +42,18 @@ pub fn shortened(text: &str, most: usize) -> String {
     out
 }
 
+/// A message with the fields that were logged with it: `message name=value`. The fields are on the message's last line.
+#[must_use]
+pub fn with_fields<'a>(message: &'a str, fields: &[(String, String)]) -> Cow<'a, str> {
+    let mut text = Cow::Borrowed(message);
+    for (name, value) in fields {
+        let is_plain = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c == '"' || c == '=');
+        let value = if is_plain { Cow::Borrowed(value.as_str()) } else { Cow::Owned(format!("{value:?}")) };
+        text.to_mut().push_str(&format!(" {}={value}", line(name)));
+    }
+    text
+}
+
 fn escape<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
     if !text.chars().any(|c| is_hidden(c) && !kept.contains(&c)) {
         return Cow::Borrowed(text);

@@ -13,7 +13,7 @@ use brrr_protocol::replay::Replay;
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
 
-use crate::job_list::JobList;
+use crate::job_list::{JobList, WantedJobs};
 use crate::wasm::{Output, OutputLine, WasmHandler};
 
 /// How many jobs are listed at once.
@@ -95,14 +95,15 @@ impl Verifier<'_> {
     pub async fn verify(&self, most: usize) -> Result<Verified> {
         let client = Client::new(self.backend.clone());
         let list = JobList { backend: &*self.backend, client: &client, now: client.now() };
-        let (mut verified, mut seen, mut before) = (Verified::default(), HashSet::new(), None);
+        let wanted = WantedJobs { topic: Some(self.topic.to_string()), ..WantedJobs::default() };
+        let (mut verified, mut seen, mut after) = (Verified::default(), HashSet::new(), None);
         while verified.compared < most && seen.len() < most.saturating_mul(LOOKED_AT) {
-            let page = list.page(before, PAGE, usize::MAX, |job| job.topic == self.topic).await?;
+            let page = list.page(&wanted, after, PAGE, usize::MAX).await?;
             for listed in &page.jobs {
                 self.job(&listed.job_id, &listed.job.call, most, &mut seen, &mut verified).await?;
             }
-            before = page.next;
-            if before.is_none() {
+            after = page.next;
+            if after.is_none() {
                 break;
             }
         }
@@ -125,7 +126,7 @@ impl Verifier<'_> {
             }
             let message = Message { job_id: job_id.clone(), call: call.clone() };
             let now = self.backend.now();
-            let work = Work { message, topic: self.topic.clone(), receipt: None, ends_job: false, now };
+            let work = Work { message, topic: self.topic.clone(), receipt: None, ends_job: false, now, log: None };
             let loaded = self.backend.load(&work).await?;
             calls.extend(children(&loaded));
             let (Some(record), Some(Ok(value))) = (&loaded.call, &loaded.outcome) else { continue };

@@ -13,7 +13,7 @@ use tokio::task::JoinError;
 
 use crate::builder::{WorkerBuilder, WorkerError};
 use crate::client::Client;
-use crate::gateway::{Gateway, Origin, Token};
+use crate::gateway::{Gateway, Origin, Page, Token};
 use crate::panics;
 use crate::served::ServedTopic;
 use crate::topic_worker::{
@@ -46,6 +46,7 @@ pub struct Worker {
     pub(crate) origins: Vec<Origin>,
     /// The token with which clients of the gateway push code. `None`: they can't.
     pub(crate) push_token: Option<Token>,
+    pub(crate) page: Page,
     pub(crate) repair_interval: Option<Duration>,
     pub(crate) shutdown: Shutdown,
 }
@@ -96,7 +97,7 @@ impl Worker {
                 tracing::info!("gateway on http://{address}");
             }
             let gateway = Gateway::new(ProtocolClient::new(self.backend.clone()), self.backend.clone(), topics, token);
-            let gateway = gateway.allowing_origins(self.origins).taking_code(self.push_token);
+            let gateway = gateway.allowing_origins(self.origins).taking_code(self.push_token).with_page(self.page);
             let shutdown = self.shutdown.clone();
             tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
         });

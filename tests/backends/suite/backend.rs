@@ -36,6 +36,7 @@ pub(super) fn work(delivery: &Delivery) -> Work {
         receipt: Some(delivery.receipt.clone()),
         ends_job: false,
         now: 5_000,
+        log: None,
     }
 }
 
@@ -47,6 +48,7 @@ pub(super) fn direct(job_id: &str, name: &str) -> Work {
         receipt: None,
         ends_job: false,
         now: 5_000,
+        log: None,
     }
 }
 

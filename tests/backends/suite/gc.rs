@@ -65,9 +65,20 @@ pub async fn an_ended_job_leaves_nothing(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job(b, "r", "p", &["c", "d"]).await;
+    for call in ["p", "c"] {
+        b.store().put(&Key::log(&call.into(), &"r".into()), Bytes::from_static(b"lines")).await.unwrap();
+    }
     assert_eq!(collect(b).await, removed(1, 3));
     let (p, c, r) = ("p".into(), "c".into(), "r".into());
-    for key in [Key::value(&p), Key::value(&c), Key::run(&p, &r), Key::latest_job(&p), Key::job(&r)] {
+    for key in [
+        Key::value(&p),
+        Key::value(&c),
+        Key::run(&p, &r),
+        Key::latest_job(&p),
+        Key::job(&r),
+        Key::log(&p, &r),
+        Key::log(&c, &r),
+    ] {
         assert!(!has(b, &key).await, "{key:?}");
     }
     // In multi-step transitions a description is written before its message is sent. So a description without a message may

@@ -7,6 +7,8 @@ pub mod gc;
 pub mod jobs;
 pub mod joining;
 pub mod leases;
+pub mod listing;
+pub mod logs;
 pub mod parents;
 pub mod queue;
 pub mod shipping;

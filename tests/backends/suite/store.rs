@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use brrr_protocol::model::{CallHash, JobId, Topic};
-use brrr_protocol::ports::{Backend, Key, Kind as Record, NewJob, Store, Swap};
+use brrr_protocol::ports::{Backend, Key, Kind as Record, Store, Swap};
 use bytes::Bytes;
 
-use crate::suite::backend::call;
 use crate::support::Kind;
 
 fn bytes(text: &str) -> Bytes {
@@ -46,6 +45,7 @@ pub async fn records_of_all_kinds_are_separate(kind: Kind) {
         Key::run(&call, &r2),
         Key::failure(&call, &r1),
         Key::failure(&call, &r2),
+        Key::log(&call, &r1),
         Key::latest_job(&call),
         Key::job(&JobId::from("c")),
         Key::tasks(&Topic::from("c")),
@@ -266,48 +266,6 @@ pub async fn a_changing_list_shows_all_records_that_stay(kind: Kind) {
     for key in &staying {
         assert!(found.iter().any(|id| **id == *key.id), "{} is missing in {found:?}", key.id);
     }
-}
-
-pub async fn the_newest_jobs_come_first(kind: Kind) {
-    let f = kind.open().await;
-    let store = f.backend.store();
-    if store.newest_jobs(None, 1).await.unwrap().is_none() {
-        assert!(matches!(kind, Kind::DynamoDb | Kind::DynamoDbSqs | Kind::RedisDynamoDb), "{kind:?} keeps no order");
-        return;
-    }
-    let newest = async |before, limit| store.newest_jobs(before, limit).await.unwrap().unwrap();
-    assert!(newest(None, 5).await.is_empty());
-    let mut expected = Vec::new();
-    for n in 0..6 {
-        // Each new job has an earlier time, as from a client whose clock goes back.
-        let id = format!("j{}", n * 7 % 5 * 10 + n);
-        let job = NewJob::new(id.as_str().into(), call(&format!("c{n}")));
-        f.backend.schedule(&job, 10_000 - n).await.unwrap();
-        // A repeated request changes nothing.
-        f.backend.schedule(&NewJob::new(id.as_str().into(), call(&format!("c{n}"))), 20_000).await.unwrap();
-        expected.insert(0, id);
-    }
-    store.swap(&Key::new("swapped", Record::Job), None, Some(bytes("x"))).await.unwrap();
-    store.swap(&Key::new("swapped", Record::Job), Some(&bytes("x")), Some(bytes("y"))).await.unwrap();
-    store.put(&Key::new("put", Record::Job), bytes("x")).await.unwrap();
-    store.put(&Key::new("put", Record::Job), bytes("y")).await.unwrap();
-    expected.splice(0..0, ["put".to_owned(), "swapped".to_owned()]);
-    let (mut found, mut before) = (Vec::new(), None);
-    loop {
-        let page = newest(before, 3).await;
-        assert!(page.len() <= 3 && page.iter().all(|job| before.is_none_or(|before| job.position < before)));
-        let Some(last) = page.last() else { break };
-        before = Some(last.position);
-        found.extend(page.into_iter().map(|job| job.job_id.to_string()));
-    }
-    assert_eq!(found, expected);
-    assert_eq!(newest(None, 100).await.len(), expected.len());
-    // Jobs are removed in each possible way.
-    store.remove_many(&[Key::new("put", Record::Job), Key::new(&expected[3], Record::Job)]).await.unwrap();
-    store.swap(&Key::new("swapped", Record::Job), Some(&bytes("y")), None).await.unwrap();
-    let left: Vec<String> = newest(None, 100).await.into_iter().map(|job| job.job_id.to_string()).collect();
-    let expected: Vec<&String> = expected[2..].iter().filter(|id| **id != expected[3]).collect();
-    assert_eq!(left.iter().collect::<Vec<_>>(), expected);
 }
 
 pub async fn known_times_of_writing_are_correct(kind: Kind) {

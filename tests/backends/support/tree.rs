@@ -107,6 +107,7 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
                     limits: &limits,
                     outcomes: &outcomes,
                     gate: &Always,
+                    log: &brrr_protocol::records::RunLog::default(),
                     observer: None,
                     clock: &|| 1,
                 };

@@ -7,6 +7,7 @@ mod failures;
 mod gc;
 mod jobs;
 mod joining;
+mod logs;
 mod progress;
 mod registration;
 mod runs;
@@ -99,6 +100,7 @@ pub fn all() -> Vec<Mutant> {
         timers::all(),
         jobs::all(),
         joining::all(),
+        logs::all(),
         schedules::all(),
         shipping::all(),
         starting::all(),

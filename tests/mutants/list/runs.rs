@@ -132,9 +132,9 @@ pub fn all() -> Vec<Mutant> {
         breaks("max-messages-abandons-nothing", "4.9: over the limit the current call is abandoned").edit(
             "step/failed.rs",
             "                self.backend().end_job(job_id, &top, self.now()).await?;
-                self.backend().abandon(&self.work).await?;",
+                self.backend().abandon(&self.work_now()).await?;",
             "self.backend().end_job(job_id, &top, self.now()).await?;
-             if $on { self.ack().await?; } else { self.backend().abandon(&self.work).await?; }",
+             if $on { self.ack().await?; } else { self.backend().abandon(&self.work_now()).await?; }",
         ),
         breaks("dead-letter-fails-nothing", "4.6: a message that becomes a dead letter fails its call first").edit(
             "step/dead_letter.rs",

@@ -18,6 +18,8 @@ __all__ = [
     "Failure",
     "JobInfo",
     "JobState",
+    "LogLevel",
+    "LogLine",
     "PromiseInfo",
     "PushedRevision",
     "RevisionInfo",
@@ -31,6 +33,7 @@ __all__ = [
 
 JobState = Literal["scheduled", "running", "completed", "failed", "cancelled", "timed-out"]
 TaskState = Literal["unscheduled", "ready", "running", "deferred", "completed", "failed", "cancelled", "timed-out"]
+LogLevel = Literal["trace", "debug", "info", "warn", "error"]
 
 OVER = ("completed", "failed", "cancelled", "timed-out")
 
@@ -192,6 +195,45 @@ class Tree:
     def parse(cls, document: Any) -> Tree:
         """Reads it from JSON."""
         return cls(root=CallInfo.parse(document["tree"]), cut=document["cut"])
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line that a call has logged or printed."""
+
+    time: datetime
+    level: LogLevel
+    """What was printed to stdout or stderr has `info`."""
+    stream: Literal["log", "stdout", "stderr"]
+    """Where the line comes from."""
+    text: str
+    fields: Mapping[str, str]
+    """The fields that were logged with it."""
+    call: str
+    """The hash of the call."""
+    task: str | None
+    attempt: int
+    """In which attempt of the call, from 1."""
+    number: int
+    """The number of the line among all lines of the call in the job, from 0. The oldest lines may not be kept."""
+    left_out: int
+    """How many bytes of a long line are left out."""
+
+    @classmethod
+    def parse(cls, document: Any) -> LogLine:
+        """Reads it from JSON."""
+        return cls(
+            time=time_of(document["time"]),
+            level=document["level"],
+            stream=document["stream"],
+            text=document["text"],
+            fields=document.get("fields") or {},
+            call=document["call"],
+            task=document.get("task"),
+            attempt=document["attempt"],
+            number=document["number"],
+            left_out=document.get("left_out") or 0,
+        )
 
 
 @dataclass(frozen=True)

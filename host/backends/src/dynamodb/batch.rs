@@ -61,6 +61,19 @@ impl DynamoDb {
         Ok(found)
     }
 
+    /// The numbers in an attribute of items. `None`: there is no such item.
+    pub(super) async fn count_many(&self, item_keys: &[Item], attribute: &str) -> Result<Vec<Option<u64>>> {
+        let wanted: HashMap<ItemKey, Item> = item_keys.iter().map(|item| (item_key(item), item.clone())).collect();
+        let wanted: Vec<Item> = wanted.into_values().collect();
+        let batches = wanted.chunks(MAX_READ).map(|batch| self.read_batch(batch.to_vec(), Part::All));
+        let items: Vec<Vec<Item>> =
+            stream::iter(batches.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect().await?;
+        let number = |item: &Item| item.get(attribute)?.as_n().ok()?.parse::<u64>().ok();
+        let found: HashMap<ItemKey, Option<u64>> =
+            items.iter().flatten().map(|item| (item_key(item), number(item))).collect();
+        Ok(item_keys.iter().map(|item| found.get(&item_key(item)).copied().flatten()).collect())
+    }
+
     /// Calls `show` for each record that exists, with the index of its key in `keys`.
     async fn visit(
         &self,

@@ -3,6 +3,7 @@
 //!
 //! - `items`: keys and records as items, and the size limits; `batch`: many records at a time; `retry`: counts the
 //!   attempts of the SDK
+//! - `jobs`: the index of the jobs by time
 //! - `ports`: `Store` and `Counters`; `setup`: creates the table; `clock`: the server's time
 //!
 //! Every read is strongly consistent, because the rules of the protocol need that. Counters are items too (`pk` the
@@ -11,11 +12,13 @@
 mod batch;
 mod clock;
 mod items;
+mod jobs;
 mod ports;
 mod retry;
 mod setup;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -54,6 +57,8 @@ pub struct DynamoDb {
     prefix: String,
     region: String,
     clock: Arc<ServerClock>,
+    /// The hours that are known to be in the list of hours that have jobs.
+    hours: Mutex<BTreeSet<u64>>,
 }
 
 impl DynamoDb {
@@ -81,7 +86,7 @@ impl DynamoDb {
         let region = config.region().map_or_else(String::new, ToString::to_string);
         let clock = Arc::<ServerClock>::default();
         let config = aws_sdk_dynamodb::config::Builder::from(config).interceptor(ReadDate(clock.clone())).build();
-        Ok(Self { client: Client::from_conf(config), table, prefix, region, clock })
+        Ok(Self { client: Client::from_conf(config), table, prefix, region, clock, hours: Mutex::default() })
     }
 
     /// The name for messages.

@@ -11,10 +11,11 @@ use aws_sdk_dynamodb::types::{
 };
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Millis;
-use brrr_protocol::ports::{Counters, Key, Kind, Page, Store, Swap};
+use brrr_protocol::ports::{Counters, JobPage, JobQuery, Key, Kind, Page, Store, Swap};
 use bytes::Bytes;
 
 use super::items::{Item, PK, SK, VALUE, blob, text};
+use super::jobs::LATE;
 use super::retry::Attempts;
 use super::{BACKEND, DynamoDb};
 use crate::aws::{TRIES, pause};
@@ -23,7 +24,7 @@ use crate::aws::{TRIES, pause};
 const COUNT: &str = "count";
 
 /// The result of a conditional write.
-enum Written {
+pub(super) enum Written {
     Done,
     /// The condition was false. Contains the existing item.
     Refused(Option<Item>),
@@ -62,6 +63,9 @@ impl Store for DynamoDb {
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        if key.kind == Kind::Job {
+            return self.put_job(key, value).await;
+        }
         let item = self.item(key, value)?;
         for tried in 0..TRIES {
             let request = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
@@ -80,6 +84,12 @@ impl Store for DynamoDb {
         match records {
             [] => Ok(()),
             [(key, value)] => self.put(key, value.clone()).await,
+            _ if records.iter().any(|(key, _)| key.kind == Kind::Job) => {
+                for (key, value) in records {
+                    self.put(key, value.clone()).await?;
+                }
+                Ok(())
+            }
             _ => self.write_many(records).await,
         }
     }
@@ -92,6 +102,7 @@ impl Store for DynamoDb {
         for tried in 0..TRIES {
             let attempts = Attempts::default();
             let written = match &new {
+                _ if key.kind == Kind::Job => self.swap_job(key, expected, new.as_ref()).await?,
                 Some(new) => self.put_item(key, expected, new, &attempts).await?,
                 None => self.delete_item(key, expected, &attempts).await?,
             };
@@ -114,6 +125,7 @@ impl Store for DynamoDb {
         if key == absent {
             return Ok(self.swap(key, None, Some(value)).await? == Swap::Done);
         }
+        debug_assert!(key.kind != Kind::Job, "`put_if` does not index jobs");
         let (item, absent) = (self.item(key, value)?, self.key(absent)?);
         for tried in 0..TRIES {
             match self.put_if_both_absent(&item, &absent).await? {
@@ -126,12 +138,25 @@ impl Store for DynamoDb {
     }
 
     async fn remove_many(&self, keys: &[Key]) -> Result<()> {
+        let jobs: Vec<Key> = keys.iter().filter(|key| key.kind == Kind::Job).cloned().collect();
+        let records = self.get_many(&jobs).await?;
         let item_keys = keys.iter().map(|key| self.key(key)).collect::<Result<Vec<_>>>()?;
-        self.delete_many(item_keys).await
+        self.delete_many(item_keys).await?;
+        // The records come first: an entry without a record is removed by the reader that finds it.
+        let entries = jobs.iter().zip(records).filter_map(|(key, record)| Some(self.entry_key(key, &record?)));
+        self.delete_many(entries.collect()).await
+    }
+
+    async fn jobs(&self, query: &JobQuery) -> Result<JobPage> {
+        self.page_of_jobs(query).await
+    }
+
+    /// Jobs are in the order of the times that their clients wrote. A client that stands still before it writes is late.
+    fn jobs_come_late_by(&self) -> Millis {
+        LATE
     }
 
     /// Returns the ids of one page of a scan, whatever `limit` is. DynamoDB reads 1 MiB of the table for each page.
-    /// There is no index of jobs by time, because it would cost another write for each job.
     async fn list(&self, kind: &Kind, cursor: Option<&str>, _: usize) -> Result<Page> {
         let start = cursor.map(cursor_key).transpose()?;
         let request = self
@@ -171,6 +196,10 @@ impl Counters for DynamoDb {
         let answer = request.send().await.map_err(|e| self.failed("count in", e))?;
         let sum = answer.attributes.as_ref().and_then(|item| item.get(COUNT)).and_then(|n| n.as_n().ok());
         sum.and_then(|n| n.parse().ok()).ok_or_else(|| self.faulty("count in", &"the answer has no sum"))
+    }
+
+    async fn read_many(&self, keys: &[String]) -> Result<Vec<Option<u64>>> {
+        self.count_many(&keys.iter().map(|key| self.counter(key)).collect::<Vec<_>>(), COUNT).await
     }
 
     async fn forget(&self, keys: &[String]) -> Result<()> {
@@ -271,20 +300,27 @@ impl DynamoDb {
             .transact_items(TransactWriteItem::builder().put(put).build());
         match request.send().await {
             Ok(_) => Ok(Written::Done),
-            Err(error) => match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                    self.cancelled(cancelled.cancellation_reasons())
-                }
-                Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(Written::Conflict),
-                _ => Err(self.failed("write to", error)),
-            },
+            Err(error) => self.transaction_failed(error),
+        }
+    }
+
+    pub(super) fn transaction_failed(
+        &self,
+        error: SdkError<TransactWriteItemsError, aws_sdk_dynamodb::config::http::HttpResponse>,
+    ) -> Result<Written> {
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                self.cancelled(cancelled.cancellation_reasons())
+            }
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(Written::Conflict),
+            _ => Err(self.failed("write to", error)),
         }
     }
 
     fn cancelled(&self, reasons: &[CancellationReason]) -> Result<Written> {
         let codes: Vec<&str> = reasons.iter().filter_map(CancellationReason::code).collect();
         if codes.contains(&"ConditionalCheckFailed") {
-            return Ok(Written::Refused(None));
+            return Ok(Written::Refused(reasons.iter().find_map(|reason| reason.item.clone())));
         }
         let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
         if codes.iter().any(|code| passing.contains(code)) {
@@ -296,7 +332,7 @@ impl DynamoDb {
         Err(Error::new(kind, BACKEND, self.doing("write to"), format!("{} ({})", said.join("; "), codes.join(", "))))
     }
 
-    fn contended(&self) -> Error {
+    pub(super) fn contended(&self) -> Error {
         let reason = format!("others wrote the same record each of {TRIES} times");
         Error::new(ErrorKind::Unavailable, BACKEND, self.doing("write to"), reason)
     }

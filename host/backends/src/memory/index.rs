@@ -1,12 +1,12 @@
-//! The indexes of the records in memory: the ids of the kinds that are listed, and the jobs in the order of acceptance.
+//! The indexes of the records in memory: the ids of the kinds that are listed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use brrr_protocol::ports::{Accepted, Key, Kind, Page};
+use brrr_protocol::ports::{Key, Kind, Page};
 
-use crate::now_micros;
+use super::jobs::Jobs;
 
 #[derive(Default)]
 pub(super) struct Index {
@@ -19,13 +19,11 @@ pub(super) struct Index {
     chunks: BTreeSet<Arc<str>>,
     uploads: BTreeSet<Arc<str>>,
     dead_letters: BTreeSet<Arc<str>>,
-    /// The positions of the jobs, by id.
-    jobs: BTreeMap<Arc<str>, u64>,
-    accepted: BTreeMap<u64, Arc<str>>,
+    pub jobs: Jobs,
 }
 
 impl Index {
-    /// Adds the key of a new record.
+    /// Adds the key of a new record. Jobs have an index of their own.
     pub fn add(&mut self, key: &Key) {
         match key.kind {
             Kind::PendingReturns => {
@@ -54,12 +52,6 @@ impl Index {
             }
             Kind::DeadLetter => {
                 self.dead_letters.insert(key.id.clone());
-            }
-            Kind::Job => {
-                let last = self.accepted.last_key_value().map_or(0, |(position, _)| *position);
-                let position = now_micros().max(last + 1);
-                self.accepted.insert(position, key.id.clone());
-                self.jobs.insert(key.id.clone(), position);
             }
             _ => {}
         }
@@ -94,11 +86,6 @@ impl Index {
             Kind::DeadLetter => {
                 self.dead_letters.remove(&key.id);
             }
-            Kind::Job => {
-                if let Some(position) = self.jobs.remove(&key.id) {
-                    self.accepted.remove(&position);
-                }
-            }
             _ => {}
         }
     }
@@ -116,17 +103,11 @@ impl Index {
             Kind::Chunk => texts(self.chunks.range::<str, _>(begin), limit),
             Kind::Upload => texts(self.uploads.range::<str, _>(begin), limit),
             Kind::DeadLetter => texts(self.dead_letters.range::<str, _>(begin), limit),
-            Kind::Job => texts(self.jobs.range::<str, _>(begin).map(|(id, _)| id), limit),
+            Kind::Job => texts(self.jobs.ids(begin), limit),
             _ => return None,
         };
         let next = if ids.len() < limit { None } else { ids.last().cloned() };
         Some(Page { ids, next })
-    }
-
-    /// See `Store::newest_jobs`.
-    pub fn newest(&self, before: Option<u64>, limit: usize) -> Vec<Accepted> {
-        let jobs = self.accepted.range(..before.unwrap_or(u64::MAX)).rev().take(limit);
-        jobs.map(|(position, id)| Accepted { job_id: (&**id).into(), position: *position }).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod events;
 mod index;
+mod jobs;
 mod parents;
 mod queue;
 mod transaction;
@@ -18,8 +19,8 @@ use async_trait::async_trait;
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome, Topic};
 use brrr_protocol::ports::{
-    Accepted, Backend, BackendParts, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded,
-    NewJob, Outgoing, Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
+    Backend, BackendParts, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, JobPage, JobQuery, Key, Kind,
+    Loaded, NewJob, Outgoing, Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::transactional::{self, Snapshot, Transaction};
@@ -59,6 +60,9 @@ impl State {
     fn set(&mut self, key: &Key, value: Option<Bytes>) -> Option<Bytes> {
         match value {
             Some(value) => {
+                if key.kind == Kind::Job {
+                    self.index.jobs.set(&key.id, &value);
+                }
                 let old = self.records.insert(key.clone(), value);
                 if old.is_none() {
                     self.index.add(key);
@@ -67,6 +71,9 @@ impl State {
             }
             None => {
                 let old = self.records.remove(key);
+                if key.kind == Kind::Job {
+                    self.index.jobs.remove(&key.id);
+                }
                 if old.is_some() {
                     self.index.remove(key);
                 }
@@ -188,8 +195,9 @@ impl Store for Memory {
         Ok(Page { ids: ids.collect(), next: None })
     }
 
-    async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
-        Ok(Some(self.state().index.newest(before, limit)))
+    async fn jobs(&self, query: &JobQuery) -> Result<JobPage> {
+        let state = self.state();
+        state.index.jobs.page(query, |id| state.records.get(&Key { id: id.clone(), kind: Kind::Job }).cloned())
     }
 }
 
@@ -272,6 +280,11 @@ impl Counters for Memory {
         let sum = state.counters.entry(key.to_owned()).or_default();
         *sum += by;
         Ok(*sum)
+    }
+
+    async fn read_many(&self, keys: &[String]) -> Result<Vec<Option<u64>>> {
+        let state = self.state();
+        Ok(keys.iter().map(|key| state.counters.get(key).copied()).collect())
     }
 
     async fn forget(&self, keys: &[String]) -> Result<()> {

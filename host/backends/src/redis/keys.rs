@@ -8,6 +8,8 @@
 //! | `brrr:job:<job_id>`, `brrr:topic:<topic>` | hash | the records of a job and of a topic |
 //! | `brrr:component:<digest>`, `brrr:chunk:<digest>` | hash | the records of a component, and a chunk of a component |
 //! | `brrr:jobs` | sorted set | jobs that have a record, by the time of acceptance (µs of the server, unique for each job) |
+//! | `brrr:jobs:alive`, `brrr:jobs:<state>` | sorted set | the jobs in this state, with the same scores. Completed jobs have none |
+//! | `brrr:jobs:topic:<topic>`, `brrr:jobs:task:<task>`, `brrr:jobs:label:<label>` | sorted set | the jobs with this topic, task or label, with the same scores |
 //! | `brrr:parents:<hash>` | sorted set | the parents that wait for a call, if there are many: see `lua/lib.lua` |
 //! | `brrr:arrived:<topic>` | list | bodies that woke a waiting worker, until this worker or another one takes them |
 //! | `brrr:held:<worker>` | hash | number of a delivery → `receives:length:topic` and body of a message that this worker works on |
@@ -21,7 +23,8 @@
 //! If there is a namespace, each key begins with it and a colon.
 
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Key, Kind};
+use brrr_protocol::ports::{IndexedState, JobFacts, JobFilter, Key, Kind};
+use brrr_protocol::records::JobState;
 
 pub(super) struct Keys {
     prefix: String,
@@ -72,6 +75,35 @@ impl Keys {
     /// The jobs in the order of acceptance.
     pub fn jobs(&self) -> String {
         format!("{}brrr:jobs", self.prefix)
+    }
+
+    /// The jobs in a state. `None`: there is no such set, because most jobs would be in it.
+    pub fn jobs_in(&self, state: IndexedState) -> Option<String> {
+        let has_set = state != IndexedState::Over(JobState::Completed);
+        has_set.then(|| format!("{}:{}", self.jobs(), state.as_str()))
+    }
+
+    /// All sets of jobs in a state.
+    pub fn jobs_in_states(&self) -> impl Iterator<Item = String> {
+        IndexedState::ALL.into_iter().filter_map(|state| self.jobs_in(state))
+    }
+
+    /// The sets of jobs that a job is in whatever its state is, beside the set of all.
+    pub fn jobs_like(&self, facts: &JobFacts) -> Vec<String> {
+        let label = facts.label.as_ref();
+        self.jobs_of(Some(&facts.topic), Some(&facts.task), label)
+    }
+
+    /// The sets of jobs that a job is in that matches the filter, beside the set of all.
+    pub fn jobs_that_match(&self, filter: &JobFilter) -> Vec<String> {
+        let state = filter.state.and_then(|state| self.jobs_in(state));
+        let others = self.jobs_of(filter.topic.as_ref(), filter.task.as_ref(), filter.label.as_ref());
+        others.into_iter().chain(state).collect()
+    }
+
+    fn jobs_of(&self, topic: Option<&String>, task: Option<&String>, label: Option<&String>) -> Vec<String> {
+        let of = |(kind, text): (&str, Option<&String>)| Some(format!("{}:{kind}:{}", self.jobs(), text?));
+        [("topic", topic), ("task", task), ("label", label)].into_iter().filter_map(of).collect()
     }
 
     /// The parents of a call, if there are many.

@@ -31,6 +31,7 @@ scripts! {
     SWAP: "lua/swap.lua";
     PUT_IF: "lua/put_if.lua";
     SCHEDULE: "lua/schedule.lua";
+    JOBS: "lua/jobs.lua";
 }
 
 impl Script {

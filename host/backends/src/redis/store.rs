@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
 use brrr_protocol::model::Millis;
-use brrr_protocol::ports::{Accepted, Counters, Key, Kind, Page, Store, Swap};
+use brrr_protocol::ports::{Counters, JobPage, JobQuery, Key, Kind, Page, Store, Swap};
 use brrr_protocol::wire::FOREIGN;
 use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value, cmd, pipe};
 
 use super::error::{self, OF_OTHERS};
+use super::jobs::JobSearch;
 use super::keys::Keys;
-use super::optimistic::Watch;
 use super::{Redis, scripts};
 
 /// About how many keys one step of a scan reads.
@@ -148,12 +148,12 @@ impl Store for Redis {
     async fn remove_many(&self, keys: &[Key]) -> Result<()> {
         for some in keys.chunks(SCAN) {
             let mut remove = pipe();
+            let jobs: Vec<Key> = some.iter().filter(|key| key.kind == Kind::Job).cloned().collect();
+            for (key, record) in jobs.iter().zip(self.get_many(&jobs).await?) {
+                // A record and its entries in the index are removed together.
+                self.unindex(remove.atomic(), key, record.as_deref());
+            }
             for key in some {
-                if key.kind == Kind::Job {
-                    // This comes first. If only the position is removed, a listing of the records still finds the job's
-                    // record.
-                    remove.cmd("ZREM").arg(self.0.keys.jobs()).arg(&*key.id).ignore();
-                }
                 remove.cmd("HDEL").arg(self.0.keys.record(key)).arg(&*key.kind.name()).ignore();
                 self.drop_parents(&mut remove, key);
             }
@@ -190,16 +190,12 @@ impl Store for Redis {
         Ok(Page { ids: found.map(|(key, _)| key[prefix.len()..].to_owned()).collect(), next })
     }
 
-    async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
-        let mut range = cmd("ZREVRANGEBYSCORE");
-        let before = before.map_or_else(|| "+inf".to_owned(), |position| format!("({position}"));
-        range.arg(self.0.keys.jobs()).arg(before).arg("-inf").arg("WITHSCORES").arg("LIMIT").arg(0).arg(limit);
-        let found = range.query_async::<Vec<(String, f64)>>(&mut self.0.connections.shared()).await;
-        let found = found.map_err(self.error("list jobs"))?;
-        // Places are whole numbers below 2^53, so the conversion is exact.
-        Ok(Some(
-            found.into_iter().map(|(id, position)| Accepted { job_id: id.into(), position: position as u64 }).collect(),
-        ))
+    async fn jobs(&self, query: &JobQuery) -> Result<JobPage> {
+        let search = JobSearch::of(&self.0.keys, query)?;
+        match self.may_script() {
+            true => self.jobs_by_script(&search).await,
+            false => self.jobs_by_commands(&search).await,
+        }
     }
 }
 
@@ -237,9 +233,9 @@ impl Redis {
         let (record, kind) = (self.0.keys.record(key), key.kind.name());
         let failed = || self.record_error("compare and swap a record", key);
         let parents = (key.kind == Kind::PendingReturns).then(|| self.0.keys.parents(&key.id));
-        // A write that changes the order of jobs must notice a job that is accepted at the same time.
-        let order = (key.kind == Kind::Job && expected.is_some() != new.is_some()).then(|| self.0.keys.jobs());
-        let watched = [record.clone()].into_iter().chain(parents).chain(order.clone()).collect();
+        // A write that adds to the order of jobs must notice a job that is accepted at the same time.
+        let order = (key.kind == Kind::Job && expected.is_none() && new.is_some()).then(|| self.0.keys.jobs());
+        let watched = [record.clone()].into_iter().chain(parents).chain(order).collect();
         let mut watch = self.watch(watched).await.map_err(failed())?;
         loop {
             let mut look = cmd("HGET");
@@ -251,15 +247,8 @@ impl Redis {
                 return Ok(Swap::Mismatch(found));
             }
             let mut write = pipe();
-            match (&order, &new) {
-                (Some(order), Some(_)) => {
-                    let position = next_position(&mut watch, order).await.map_err(failed())?;
-                    write.cmd("ZADD").arg(order).arg("NX").arg(position).arg(&*key.id);
-                }
-                (Some(order), None) => {
-                    write.cmd("ZREM").arg(order).arg(&*key.id);
-                }
-                (None, _) => {}
+            if key.kind == Kind::Job {
+                self.index(&mut watch, &mut write, key, found.as_deref(), new.as_deref()).await.map_err(failed())?;
             }
             match &new {
                 Some(new) => write.cmd("HSET").arg(&record).arg(&*kind).arg(&new[..]),
@@ -274,13 +263,14 @@ impl Redis {
 
     /// Writes the record of a job, and gives the job a position if it has none.
     async fn put_job(&self, key: &Key, value: &[u8]) -> RedisResult<()> {
-        let order = self.0.keys.jobs();
-        let mut watch = self.watch(vec![order.clone()]).await?;
+        let record = self.0.keys.record(key);
+        let mut watch = self.watch(vec![record.clone(), self.0.keys.jobs()]).await?;
         loop {
-            let position = next_position(&mut watch, &order).await?;
+            let found: Option<Vec<u8>> =
+                cmd("HGET").arg(&record).arg(&*key.kind.name()).query_async(watch.connection()).await?;
             let mut write = pipe();
-            write.cmd("ZADD").arg(&order).arg("NX").arg(position).arg(&*key.id);
-            write.cmd("HSET").arg(self.0.keys.record(key)).arg(&*key.kind.name()).arg(value);
+            self.index(&mut watch, &mut write, key, found.as_deref(), Some(value)).await?;
+            write.cmd("HSET").arg(&record).arg(&*key.kind.name()).arg(value);
             if watch.commit(write).await? {
                 return Ok(());
             }
@@ -308,14 +298,6 @@ impl Redis {
     }
 }
 
-/// The position of a job that is accepted now, see `Accepted`. `lua/schedule.lua` computes the position in the same way.
-async fn next_position(watch: &mut Watch<'_>, order: &str) -> RedisResult<u64> {
-    let mut look = pipe();
-    look.cmd("TIME").cmd("ZREVRANGE").arg(order).arg(0).arg(0).arg("WITHSCORES");
-    let ((s, us), last): ((u64, u64), Vec<(String, f64)>) = look.query_async(watch.connection()).await?;
-    Ok((s * 1_000_000 + us).max(last.first().map_or(0, |(_, position)| *position as u64) + 1))
-}
-
 /// Escapes a text for use in a pattern.
 fn escaped(text: &str) -> String {
     text.chars().flat_map(|c| "*?[]^-\\".contains(c).then_some('\\').into_iter().chain([c])).collect()
@@ -336,6 +318,17 @@ impl Counters for Redis {
             }
             counted => counted.map_err(self.error("count")),
         }
+    }
+
+    async fn read_many(&self, keys: &[String]) -> Result<Vec<Option<u64>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut get = cmd("MGET");
+        get.arg(keys.iter().map(|key| self.0.keys.counter(key)).collect::<Vec<_>>());
+        let found: Vec<Option<String>> =
+            get.query_async(&mut self.0.connections.shared()).await.map_err(self.error("read counters"))?;
+        Ok(found.into_iter().map(|sum| sum?.parse().ok()).collect())
     }
 
     async fn forget(&self, keys: &[String]) -> Result<()> {

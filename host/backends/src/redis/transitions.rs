@@ -8,7 +8,8 @@ use brrr_protocol::identity::conflict;
 use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome};
 use brrr_protocol::multi_step::{self, Ports};
 use brrr_protocol::ports::{
-    Backend, BackendParts, Counters, Deferral, Deferred, EventLog, Key, Loaded, NewJob, Queue, Scheduled, Store, Work,
+    Backend, BackendParts, Counters, Deferral, Deferred, EventLog, JobFacts, Key, Loaded, NewJob, Queue, Scheduled,
+    Store, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState, LatestJob, RunRecord, encode_failure};
 use brrr_protocol::wire::{CallRecord, Message};
@@ -34,7 +35,19 @@ impl Redis {
         call.arg(&self.0.worker).arg(number).arg(topic).arg(body)
     }
 
-    async fn run(&self, call: Call<'_>, operation: &str) -> Result<Value> {
+    /// Adds the arguments of `ack` and `keep_log` in `lua/lib.lua`.
+    fn settling<'c>(&self, call: Call<'c>, work: &Work) -> Call<'c> {
+        let call = self.acknowledging(call, work);
+        match &work.log {
+            Some(log) => {
+                let (record, keep) = log.parts();
+                call.arg(&record[..]).arg(keep)
+            }
+            None => call.arg("").arg(""),
+        }
+    }
+
+    pub(super) async fn run(&self, call: Call<'_>, operation: &str) -> Result<Value> {
         call.run(&mut self.0.connections.shared()).await.map_err(self.error(operation))
     }
 }
@@ -161,7 +174,8 @@ impl Backend for Redis {
         let script = scripts::SCHEDULE.call(&self.0.keys).arg(call.hash.as_str()).arg(job.job_id.as_str());
         let script = script.arg(call.topic.as_str()).arg(&CallRecord::encode(&call.task, &call.payload)[..]);
         let (job_id, is_delayed) = (job.job_id.clone(), job.is_delayed(now));
-        let script = script.arg(&job.record(now).encode()[..]).arg(&LatestJob::unsent(job_id.clone()).encode()[..]);
+        let record = job.record(now).encode();
+        let script = script.arg(&record[..]).arg(&LatestJob::unsent(job_id.clone()).encode()[..]);
         let script = script.arg(&LatestJob::sent(job_id, is_delayed).encode()[..]).arg(now);
         // A job with a deadline has a second message, which is sent at the deadline.
         let messages = job.messages(now);
@@ -170,6 +184,9 @@ impl Backend for Redis {
             Some(later) => script.arg(millis(later.delay)).arg(delayed(0, later.body.as_bytes())),
             None => script.arg("").arg(""),
         });
+        let facts = JobFacts::of(&record);
+        let alive = self.0.keys.jobs_in(facts.state);
+        let script = script.args(self.0.keys.jobs_like(&facts).into_iter().chain(alive));
         let answer = self.run(script, "schedule a job").await?;
         if let Value::Array(_) = &answer
             && let Ok((there,)) = redis::from_redis_value::<(String,)>(answer.clone())
@@ -212,7 +229,7 @@ impl Backend for Redis {
         let script = script.arg(d.run_before.map(|bytes| &bytes[..]).unwrap_or_default());
         let script = script.arg(&d.run_after.encode()[..]).arg(d.wait.need);
         let script = script.arg(if d.wait.fast { "1" } else { "" }).arg(d.wait.pace);
-        let mut script = self.acknowledging(script, d.work);
+        let mut script = self.settling(script, d.work);
         for child in &d.wait.calls {
             let options = multi_step::run_with_options(child).map(|run| run.encode()).unwrap_or_default();
             script = script.arg(child.hash.as_str()).arg(child.topic.as_str());
@@ -232,7 +249,7 @@ impl Backend for Redis {
         }
         let Message { job_id, call } = &work.message;
         let script = scripts::COMPLETE.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str()).arg(&value[..]);
-        let script = self.acknowledging(timed(script, work), work);
+        let script = self.settling(timed(script, work), work);
         self.run(script, "complete a call").await.map(drop)
     }
 
@@ -242,7 +259,7 @@ impl Backend for Redis {
         }
         let Message { job_id, call } = &work.message;
         let script = scripts::FAIL.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str()).arg(work.topic.as_str());
-        let script = self.acknowledging(timed(script.arg(&encode_failure(failure)[..]), work), work);
+        let script = self.settling(timed(script.arg(&encode_failure(failure)[..]), work), work);
         self.run(script, "fail a call").await.map(drop)
     }
 

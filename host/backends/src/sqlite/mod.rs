@@ -2,7 +2,7 @@
 //!
 //! - `open`, `schema`: the file; `error`: translates SQLite's errors
 //! - `writer`, `thread`: the one thread of a process that writes, many operations in one transaction; `session`: the
-//!   thread's connection; `transaction`: one operation; `rows`, `queue`: the SQL statements
+//!   thread's connection; `transaction`: one operation; `rows`, `jobs`, `queue`: the SQL statements
 //! - `readers`: connections for reads that are large or slow
 //! - `ports`: implements the traits
 //!
@@ -29,6 +29,7 @@
 
 mod error;
 mod events;
+mod jobs;
 mod open;
 mod parents;
 mod ports;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use brrr_protocol::error::Result;
 use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome, Topic};
 use brrr_protocol::ports::{
-    Accepted, Backend, BackendParts, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded,
-    MessageState, NewJob, Outgoing, Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
+    Backend, BackendParts, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, JobPage, JobQuery, Key, Kind,
+    Loaded, MessageState, NewJob, Outgoing, Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::transactional::{self, Snapshot, Transaction};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::session::Mode;
 use super::transaction::{Small, SqliteTx, number};
-use super::{Sqlite, events, queue, rows};
+use super::{Sqlite, events, jobs, queue, rows};
 
 #[async_trait]
 impl Store for Sqlite {
@@ -84,8 +84,10 @@ impl Store for Sqlite {
         self.readers.with(move |conn| rows::list(conn, &kind, cursor.as_deref(), limit)).await
     }
 
-    async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
-        self.readers.with(move |conn| rows::newest_jobs(conn, before, limit)).await.map(Some)
+    async fn jobs(&self, query: &JobQuery) -> Result<JobPage> {
+        let range = jobs::Range::of(query)?;
+        let query = query.clone();
+        self.readers.with(move |conn| jobs::page(conn, &query, &range)).await
     }
 
     async fn compact(&self) -> Result<()> {
@@ -179,6 +181,11 @@ impl Counters for Sqlite {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
         let key = key.to_owned();
         self.writer.run(Mode::Write, move |tx| tx.add(&key, by)).await
+    }
+
+    async fn read_many(&self, keys: &[String]) -> Result<Vec<Option<u64>>> {
+        let keys = keys.to_vec();
+        self.readers.with(move |conn| keys.iter().map(|key| rows::counter(conn, key)).collect()).await
     }
 
     async fn forget(&self, keys: &[String]) -> Result<()> {

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use brrr_protocol::model::{JobId, Millis};
-use brrr_protocol::ports::{Accepted, Key, Kind, Page};
+use brrr_protocol::ports::{Key, Kind, Page};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Result};
 
-use crate::now_micros;
+use super::jobs;
+use super::schema::{IS_LISTED, LISTED};
 
 /// Records up to this size are read together with the other records of their call. Most records have a few hundred
 /// bytes, and a page has 4 KiB. Larger records are read when they are needed.
@@ -163,9 +164,6 @@ impl Rows {
              ON CONFLICT DO UPDATE SET value = excluded.value",
         )?;
         let mut delete = conn.prepare_cached("DELETE FROM record WHERE n = ?1 AND kind = ?2")?;
-        let mut accept =
-            conn.prepare_cached("INSERT OR IGNORE INTO job SELECT max(?1, ifnull(max(position), 0) + 1), ?2 FROM job")?;
-        let mut forget = conn.prepare_cached("DELETE FROM job WHERE n = ?1")?;
         let mut wrote = false;
         for key in std::mem::take(&mut self.changed) {
             let record = self.record(&key);
@@ -176,19 +174,19 @@ impl Rows {
             if matches!(content, Content::Absent) && record.stored == Some(false) {
                 continue;
             }
-            let is_new_job = key.kind == Kind::Job && record.stored != Some(true);
+            let is_known = record.stored == Some(true);
             record.stored = Some(!matches!(content, Content::Absent));
             wrote = true;
             let n = self.number(conn, &key.id)?;
             let Content::Bytes(bytes) = content else {
                 delete.execute((n, &*key.kind.name()))?;
                 if key.kind == Kind::Job {
-                    forget.execute([n])?;
+                    jobs::remove(conn, n)?;
                 }
                 continue;
             };
-            if is_new_job {
-                accept.execute((now_micros() as i64, n))?;
+            if key.kind == Kind::Job {
+                jobs::put(conn, n, &bytes, is_known)?;
             }
             put.execute((n, &*key.kind.name(), now as i64, &bytes[..]))?;
             if bytes.len() > KEEP {
@@ -289,31 +287,32 @@ pub(super) fn written(conn: &Connection, key: &Key) -> rusqlite::Result<Option<u
 /// See `Store::list`. The cursor is the number of the last id.
 pub(super) fn list(conn: &Connection, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
     let sql = match kind {
-        Kind::Job => "SELECT n, id FROM job JOIN name USING (n) WHERE n > ?2 AND 'job' = ?1 ORDER BY n LIMIT ?3",
-        _ => {
-            "SELECT n, id FROM name WHERE n > ?2 AND EXISTS (SELECT 1 FROM record WHERE n = name.n AND kind = ?1)
-             ORDER BY n LIMIT ?3"
+        Kind::Job => {
+            "SELECT n, id FROM job JOIN name USING (n) WHERE n > ?2 AND 'job' = ?1 ORDER BY n LIMIT ?3".to_owned()
         }
+        _ if LISTED.contains(&&*kind.name()) => format!(
+            "SELECT n, id FROM record INDEXED BY listed JOIN name USING (n) WHERE kind = ?1 AND n > ?2 AND {IS_LISTED}
+             ORDER BY n LIMIT ?3"
+        ),
+        // Only tests list the other kinds.
+        _ => "SELECT n, id FROM name WHERE n > ?2 AND EXISTS (SELECT 1 FROM record WHERE n = name.n AND kind = ?1)
+              ORDER BY n LIMIT ?3"
+            .to_owned(),
     };
     let after: i64 = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(i64::MIN);
     let found: Vec<(i64, String)> = conn
-        .prepare_cached(sql)?
+        .prepare_cached(&sql)?
         .query_map((&*kind.name(), after, limit_of(limit)), |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_>>()?;
     let next = if found.len() < limit { None } else { found.last().map(|(n, _)| n.to_string()) };
     Ok(Page { ids: found.into_iter().map(|(_, id)| id).collect(), next })
 }
 
-/// See `Store::newest_jobs`.
-pub(super) fn newest_jobs(conn: &Connection, before: Option<u64>, limit: usize) -> Result<Vec<Accepted>> {
-    let before = before.and_then(|position| i64::try_from(position).ok()).unwrap_or(i64::MAX);
-    conn.prepare_cached(
-        "SELECT position, id FROM job JOIN name USING (n) WHERE position < ?1 ORDER BY position DESC LIMIT ?2",
-    )?
-    .query_map((before, limit_of(limit)), |row| {
-        Ok(Accepted { position: row.get::<_, i64>(0)? as u64, job_id: row.get_ref(1)?.as_str()?.into() })
-    })?
-    .collect()
+/// The value of a counter.
+pub(super) fn counter(conn: &Connection, name: &str) -> Result<Option<u64>> {
+    conn.prepare_cached("SELECT value FROM counter WHERE name = ?1")?
+        .query_row([name], |row| row.get::<_, i64>(0).map(|sum| sum as u64))
+        .optional()
 }
 
 fn limit_of(limit: usize) -> i64 {
@@ -341,6 +340,7 @@ fn kind(name: &str) -> Option<Kind> {
         _ => match name.split_once('/')? {
             ("run", job_id) => Kind::Run(JobId::from(job_id)),
             ("failure", job_id) => Kind::Failure(JobId::from(job_id)),
+            ("log", job_id) => Kind::Log(JobId::from(job_id)),
             _ => return None,
         },
     })

@@ -6,12 +6,32 @@ use brrr_protocol::error::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 
 use super::error::{BACKEND, translate};
+use super::jobs;
 
 /// "brrr" in ASCII. Distinguishes our files from the files of other programs.
 const APPLICATION_ID: i64 = 0x6272_7272;
 
 /// `MIGRATIONS[n]` changes a file from version n to version n + 1. A migration is never edited after its release.
-const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
+const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
+
+/// The kinds of records that are listed, and of which there are few. They have an index.
+pub(super) const LISTED: [&str; 11] = [
+    "pending_returns",
+    "unnotified",
+    "tasks",
+    "task_info",
+    "schedules",
+    "workers",
+    "deployments",
+    "manifest",
+    "chunk",
+    "upload",
+    "dead_letter",
+];
+
+/// The condition of the index `listed`. A query that is to use the index repeats it.
+pub(super) const IS_LISTED: &str = "kind IN ('pending_returns', 'unnotified', 'tasks', 'task_info', 'schedules', \
+                                    'workers', 'deployments', 'manifest', 'chunk', 'upload', 'dead_letter')";
 
 const V1: &str = "
     -- Records lie in the order in which their ids (calls, mostly) were first seen, not in that of the ids: calls that are
@@ -83,6 +103,21 @@ const V4: &str = "
     CREATE INDEX parent_elsewhere ON parent (n, parent, topic);
 ";
 
+const V5: &str = "
+    -- What lists of jobs are filtered by; `jobs.rs` has the numbers of the states. Completed jobs (1) are most of all jobs, so an
+    -- index of them would cost much and save little.
+    ALTER TABLE job ADD COLUMN state INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE job ADD COLUMN topic TEXT NOT NULL DEFAULT '';
+    ALTER TABLE job ADD COLUMN task TEXT NOT NULL DEFAULT '';
+    ALTER TABLE job ADD COLUMN label TEXT;
+    CREATE INDEX job_state ON job (state, position) WHERE state <> 1;
+    CREATE INDEX job_label ON job (label, position) WHERE label IS NOT NULL;
+    -- For listing these kinds without reading every record.
+    CREATE INDEX listed ON record (kind, n)
+        WHERE kind IN ('pending_returns', 'unnotified', 'tasks', 'task_info', 'schedules', 'workers', 'deployments', 'manifest', \
+    'chunk', 'upload', 'dead_letter');
+";
+
 /// Brings the file to this version: creates missing tables, and migrates an older file.
 pub(super) fn prepare(conn: &Connection, path: &Path) -> Result<()> {
     if version(conn, path)? == MIGRATIONS.len() {
@@ -92,8 +127,12 @@ pub(super) fn prepare(conn: &Connection, path: &Path) -> Result<()> {
     run("BEGIN IMMEDIATE")?;
     let migrate = || {
         // The version is read again, because another process may have migrated the file in between.
-        for step in MIGRATIONS.iter().skip(version(conn, path)?) {
+        let before = version(conn, path)?;
+        for step in MIGRATIONS.iter().skip(before) {
             run(step)?;
+        }
+        if before < 5 {
+            fill_jobs(conn).map_err(|e| translate(path, "prepare", e))?;
         }
         run(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}; COMMIT", MIGRATIONS.len()))
     };
@@ -101,6 +140,16 @@ pub(super) fn prepare(conn: &Connection, path: &Path) -> Result<()> {
         // The first error says more than an error of the rollback. And closing the connection would roll back anyway.
         let _ = conn.execute_batch("ROLLBACK");
     })
+}
+
+/// Fills the columns that version 5 has added to the table `job`.
+fn fill_jobs(conn: &Connection) -> rusqlite::Result<()> {
+    let mut records = conn.prepare("SELECT n, value FROM job JOIN record USING (n) WHERE kind = 'job'")?;
+    let mut rows = records.query([])?;
+    while let Some(row) = rows.next()? {
+        jobs::put(conn, row.get(0)?, row.get_ref(1)?.as_blob()?, true)?;
+    }
+    Ok(())
 }
 
 /// The schema's version; 0 for a new file.

@@ -86,5 +86,5 @@ const NAMED: usize = 20;
 /// The work of a message that was never sent.
 fn work(call: &CallHash, job_id: &JobId, topic: &Topic, now: Millis) -> Work {
     let message = Message { job_id: job_id.clone(), call: call.clone() };
-    Work { message, topic: topic.clone(), receipt: None, ends_job: false, now }
+    Work { message, topic: topic.clone(), receipt: None, ends_job: false, now, log: None }
 }

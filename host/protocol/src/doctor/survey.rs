@@ -7,9 +7,9 @@ use super::judge::{Case, Judge};
 use super::queued::Queued;
 use super::{Doctor, Finding, Look, Survey};
 use crate::error::Result;
-use crate::listing::Listing;
-use crate::model::{CallHash, JobId, Topic};
-use crate::ports::{Key, Kind};
+use crate::listing::{JobListing, Listing};
+use crate::model::{CallHash, Topic};
+use crate::ports::{IndexedJob, IndexedState, JobFilter, JobOrder, Key, Kind};
 use crate::records::{JobRecord, SchedulesRecord, decode_tasks};
 
 /// The number of records that are read at once.
@@ -92,36 +92,32 @@ impl Doctor {
     /// The own calls of all live jobs.
     async fn jobs(&self, look: &Look, survey: &mut Survey, topics: &mut BTreeSet<Topic>) -> Result<Vec<Case>> {
         let mut tops: HashMap<CallHash, Case> = HashMap::new();
-        let mut jobs = Listing::of(self.backend.store(), Kind::Job);
-        while let Some(ids) = jobs.next().await? {
-            for page in ids.chunks(PAGE) {
-                let job_ids: Vec<JobId> = page.iter().map(|id| JobId::from(id.as_str())).collect();
-                let keys: Vec<Key> = job_ids.iter().map(Key::job).collect();
-                for (job_id, bytes) in job_ids.into_iter().zip(self.backend.store().get_many(&keys).await?) {
-                    let Some(bytes) = bytes else { continue };
-                    let job = match JobRecord::decode(&bytes) {
-                        Ok(job) => job,
-                        Err(error) => {
-                            let key = Key::job(&job_id);
-                            survey.findings.push(Finding::Damaged { key, reason: error.reason });
-                            continue;
-                        }
-                    };
-                    if job.is_over() {
+        let alive = JobFilter { state: Some(IndexedState::Alive), ..JobFilter::default() };
+        let mut jobs = JobListing::of(self.backend.store(), alive, JobOrder::OldestFirst);
+        while let Some(page) = jobs.next().await? {
+            for IndexedJob { job_id, record, .. } in page {
+                let job = match JobRecord::decode(&record) {
+                    Ok(job) => job,
+                    Err(error) => {
+                        let key = Key::job(&job_id);
+                        survey.findings.push(Finding::Damaged { key, reason: error.reason });
                         continue;
                     }
-                    survey.jobs += 1;
-                    topics.insert(job.topic.clone());
-                    // The message of a job that starts later may be where no look reaches.
-                    if job.is_delayed(look.now) {
-                        continue;
-                    }
-                    if job.is_overdue(look.now) {
-                        survey.findings.push(Finding::Overdue { job_id });
-                    } else {
-                        let case = tops.entry(job.call.clone()).or_insert_with(|| Case::new(job.call));
-                        case.tops.push((job_id, job.topic, job.created.max(job.start)));
-                    }
+                };
+                if job.is_over() {
+                    continue;
+                }
+                survey.jobs += 1;
+                topics.insert(job.topic.clone());
+                // The message of a job that starts later may be where no look reaches.
+                if job.is_delayed(look.now) {
+                    continue;
+                }
+                if job.is_overdue(look.now) {
+                    survey.findings.push(Finding::Overdue { job_id });
+                } else {
+                    let case = tops.entry(job.call.clone()).or_insert_with(|| Case::new(job.call));
+                    case.tops.push((job_id, job.topic, job.created.max(job.start)));
                 }
             }
         }

@@ -7,10 +7,10 @@ use super::calls::{GcJob, PAGE, TOGETHER};
 use super::{Collector, MESSAGE_LIFE, Plan, Reason};
 use crate::doctor::bits;
 use crate::error::Result;
-use crate::listing::{LIST, Listing};
+use crate::listing::{JobListing, Listing};
 use crate::model::{CallHash, JobId, Millis, Topic};
-use crate::ports::{Key, Kind};
-use crate::records::{JobRecord, SchedulesRecord};
+use crate::ports::{IndexedJob, IndexedState, JobFilter, JobOrder, JobQuery, Key, Kind};
+use crate::records::{JobRecord, JobState, SchedulesRecord};
 use crate::wire::{Message, PendingReturns};
 
 /// The number of dead letters of a topic whose calls stay, so that the dead letters can be sent again.
@@ -33,8 +33,8 @@ pub(super) struct Marks {
     /// The jobs that were already looked at.
     known: HashSet<u64>,
     topics: BTreeSet<Topic>,
-    /// The position of the newest job that was looked at, in the store's order. `None`: the store keeps no such order.
-    newest: Option<u64>,
+    /// The position of the newest job that was looked at, in the store's order. 0: there was no job.
+    newest: u64,
 }
 
 impl Marks {
@@ -55,21 +55,27 @@ impl Collector {
     /// Finds out what must stay. Jobs are read first. Jobs that begin meanwhile are read later, see `mark_new`.
     pub(super) async fn mark(&self, plan: &Plan) -> Result<Marks> {
         let mut marks = Marks::default();
-        let mut topics = Listing::of(self.backend.store(), Kind::Tasks);
-        while let Some(page) = topics.next().await? {
-            marks.topics.extend(page.into_iter().map(Topic::from));
-        }
         // The answer is the same for every topic, even for one that does not exist.
         let can_look = self.backend.queue().look_through(&Topic::from("-"), &mut |_, _| ()).await?;
         let least = if can_look { Duration::ZERO } else { MESSAGE_LIFE };
         let age = u64::try_from(plan.older_than.max(least).as_millis()).unwrap_or(u64::MAX);
-        let until = plan.now.checked_sub(age);
+        let Some(until) = plan.now.checked_sub(age) else { return Ok(marks) };
         // This is read before the jobs are listed. `mark_new` looks at the jobs that begin later.
-        let newest = self.backend.store().newest_jobs(None, 1).await?;
-        marks.newest = newest.map(|jobs| jobs.first().map_or(0, |job| job.position));
-        let live = self.sort_all(&mut marks, until).await?;
+        let newest = self.backend.store().jobs(&JobQuery { limit: 1, ..JobQuery::default() }).await?;
+        marks.newest = newest.jobs.first().map_or(0, |job| job.position);
+        let mut others = self.sort_old(&mut marks, until).await?;
+        if marks.old.is_empty() {
+            return Ok(marks);
+        }
+        let mut topics = Listing::of(self.backend.store(), Kind::Tasks);
+        while let Some(page) = topics.next().await? {
+            marks.topics.extend(page.into_iter().map(Topic::from));
+        }
+        for state in IndexedState::ALL.into_iter().filter(|state| *state != IndexedState::Over(JobState::Completed)) {
+            others.extend(self.sort_state(&mut marks, state).await?);
+        }
         self.note_values(&mut marks).await?;
-        self.mark_jobs(&mut marks, &live).await?;
+        self.mark_jobs(&mut marks, &others).await?;
         self.mark_waiting(&mut marks).await?;
         self.mark_queued(&mut marks).await?;
         self.mark_starting(&mut marks).await?;
@@ -78,29 +84,48 @@ impl Collector {
 
     /// Marks what is needed by jobs that began since the last look. Returns how many jobs were listed for that.
     pub(super) async fn mark_new(&self, marks: &mut Marks) -> Result<usize> {
-        let Some(newest) = marks.newest else {
-            let new = self.sort_all(marks, None).await?;
-            self.mark_jobs(marks, &new).await?;
-            return Ok(marks.known.len());
-        };
-        let (mut before, mut listed) = (None, 0);
-        loop {
-            let Some(page) = self.backend.store().newest_jobs(before, LIST).await? else { break };
-            let full = page.len() >= LIST;
-            let new: Vec<_> = page.into_iter().take_while(|job| job.position > newest).collect();
-            let (Some(first), Some(last)) = (new.first(), new.last()) else { break };
-            marks.newest = marks.newest.max(Some(first.position));
-            before = Some(last.position);
-            let more = full && new.len() >= LIST;
-            listed += new.len();
-            let ids = new.into_iter().map(|job| job.job_id.to_string()).collect();
-            let others = self.sort(marks, ids, None).await?;
-            self.mark_jobs(marks, &others).await?;
-            if !more {
+        let store = self.backend.store();
+        let since = (marks.newest / 1_000).saturating_sub(store.jobs_come_late_by());
+        let filter = JobFilter { since: Some(since), ..JobFilter::default() };
+        let (mut jobs, mut listed) = (JobListing::of(store, filter, JobOrder::NewestFirst), 0);
+        while let Some(page) = jobs.next().await? {
+            listed += page.len();
+            marks.newest = page.iter().map(|job| job.position).fold(marks.newest, u64::max);
+            let new = sort(marks, page, None);
+            self.mark_jobs(marks, &new.others).await?;
+        }
+        Ok(listed)
+    }
+
+    /// Finds the jobs that had ended by `until`, the oldest first. Returns the jobs among them that had not. The jobs are in the
+    /// order of their acceptance. A job that was created after `until` has not ended by then, so the search ends at a page of such
+    /// jobs. (Not at the first of them: clocks differ a little.)
+    async fn sort_old(&self, marks: &mut Marks, until: Millis) -> Result<Vec<Other>> {
+        let mut others = Vec::new();
+        let mut jobs = JobListing::of(self.backend.store(), JobFilter::default(), JobOrder::OldestFirst);
+        while let Some(page) = jobs.next().await? {
+            let sorted = sort(marks, page, Some(until));
+            others.extend(sorted.others);
+            if !sorted.was_created {
                 break;
             }
         }
-        Ok(listed)
+        Ok(others)
+    }
+
+    /// The jobs in one state that were not looked at before.
+    ///
+    /// Of the jobs that are over, those need their values that did not complete: a retry does not run again what succeeded. A
+    /// completed job needs the values of its own call only, and `latest_job` keeps that. So a completed job is never looked at while
+    /// it is young, and a collection costs the same however many of them there are.
+    async fn sort_state(&self, marks: &mut Marks, state: IndexedState) -> Result<Vec<Other>> {
+        let mut others = Vec::new();
+        let filter = JobFilter { state: Some(state), ..JobFilter::default() };
+        let mut jobs = JobListing::of(self.backend.store(), filter, JobOrder::OldestFirst);
+        while let Some(page) = jobs.next().await? {
+            others.extend(sort(marks, page, None).others);
+        }
+        Ok(others)
     }
 
     /// Notes which calls of old jobs have a value. This is done before the calls of live jobs are read.
@@ -121,43 +146,6 @@ impl Collector {
             }
         }
         Ok(())
-    }
-
-    /// The same as `sort`, for all jobs.
-    async fn sort_all(&self, marks: &mut Marks, until: Option<Millis>) -> Result<Vec<Other>> {
-        let mut others = Vec::new();
-        let mut jobs = Listing::of(self.backend.store(), Kind::Job);
-        while let Some(ids) = jobs.next().await? {
-            others.extend(self.sort(marks, ids, until).await?);
-        }
-        Ok(others)
-    }
-
-    /// Adds the jobs that had ended by `until` to the old jobs, and returns the others. Jobs that were looked at before are
-    /// left out.
-    async fn sort(&self, marks: &mut Marks, ids: Vec<String>, until: Option<Millis>) -> Result<Vec<Other>> {
-        let mut others = Vec::new();
-        let new: Vec<String> = ids.into_iter().filter(|id| marks.known.insert(bits(id))).collect();
-        for page in new.chunks(PAGE) {
-            let keys: Vec<Key> = page.iter().map(|id| Key::new(id, Kind::Job)).collect();
-            for (id, bytes) in page.iter().zip(self.backend.store().get_many(&keys).await?) {
-                let Some(bytes) = bytes else { continue };
-                let Ok(record) = JobRecord::decode(&bytes) else {
-                    marks.because(Reason::Damaged(id.as_str().into()));
-                    continue;
-                };
-                // The topics of old jobs are needed too: a cancelled job may have left messages, and perhaps no worker has
-                // announced its topic.
-                marks.topics.insert(record.topic.clone());
-                let ended = ended(&record);
-                let job = GcJob { job_id: id.as_str().into(), top: record.call };
-                match (ended, until) {
-                    (Some(ended), Some(until)) if ended <= until => marks.old.push(job),
-                    _ => others.push(Other { job, is_over: ended.is_some() }),
-                }
-            }
-        }
-        Ok(others)
     }
 
     async fn mark_jobs(&self, marks: &mut Marks, others: &[Other]) -> Result<()> {
@@ -242,6 +230,39 @@ impl Collector {
 struct Other {
     job: GcJob,
     is_over: bool,
+}
+
+/// What a page of jobs has.
+#[derive(Default)]
+struct Sorted {
+    others: Vec<Other>,
+    /// One of the jobs was created by `until`.
+    was_created: bool,
+}
+
+/// Adds the jobs that had ended by `until` to the old jobs, and returns the others. Jobs that were looked at before are left out.
+fn sort(marks: &mut Marks, page: Vec<IndexedJob>, until: Option<Millis>) -> Sorted {
+    let mut sorted = Sorted::default();
+    for IndexedJob { job_id, record, .. } in page {
+        if !marks.known.insert(bits(job_id.as_str())) {
+            continue;
+        }
+        let Ok(record) = JobRecord::decode(&record) else {
+            marks.because(Reason::Damaged(job_id));
+            continue;
+        };
+        // The topics of old jobs are needed too: a cancelled job may have left messages, and perhaps no worker has announced its
+        // topic.
+        marks.topics.insert(record.topic.clone());
+        sorted.was_created |= until.is_some_and(|until| record.created <= until);
+        let ended = ended(&record);
+        let job = GcJob { job_id, top: record.call };
+        match (ended, until) {
+            (Some(ended), Some(until)) if ended <= until => marks.old.push(job),
+            _ => sorted.others.push(Other { job, is_over: ended.is_some() }),
+        }
+    }
+    sorted
 }
 
 /// When a job ended. If the time was not written down, the job ended after it began.

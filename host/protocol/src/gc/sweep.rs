@@ -17,8 +17,8 @@ use crate::wire::{CallRecord, Message, PendingReturns};
 /// At least this number of jobs is removed before the collection looks again for jobs that began meanwhile.
 const BATCH: usize = 500;
 
-/// If the store keeps no order of jobs, each such look lists all jobs. Then, for each job that is removed, at most this number
-/// of jobs is listed. So the looks never cost more than the removal.
+/// Where a new job can stand among older ones, each such look lists the jobs of the last minutes. Then, for each job that is
+/// removed, at most this number of jobs is listed. So the looks never cost more than the removal.
 const LISTED_FOR_ONE: usize = 8;
 
 impl Collector {
@@ -81,10 +81,12 @@ impl Collector {
             .flat_map(|(job, calls)| calls.all.into_iter().map(move |call| (job, call)))
             .collect();
         // From the leaves up: a record that names other calls is removed after theirs.
-        let mut records = Vec::with_capacity(2 * PAGE);
+        let mut records = Vec::with_capacity(3 * PAGE);
         for page in calls.rchunks(PAGE) {
             records.clear();
-            let of = |(job, call): &(&GcJob, CallHash)| [Key::run(call, &job.job_id), Key::failure(call, &job.job_id)];
+            let of = |(job, call): &(&GcJob, CallHash)| {
+                [Key::log(call, &job.job_id), Key::run(call, &job.job_id), Key::failure(call, &job.job_id)]
+            };
             records.extend(page.iter().rev().flat_map(of));
             store.remove_many(&records).await?;
         }
@@ -168,7 +170,7 @@ impl Collector {
                 {
                     let message = Message { job_id: entry.job_id.clone(), call };
                     let topic = entry.topic.clone();
-                    let work = Work { message, topic, receipt: None, ends_job: false, now: plan.now };
+                    let work = Work { message, topic, receipt: None, ends_job: false, now: plan.now, log: None };
                     self.backend.abandon(&work).await?;
                 }
             }

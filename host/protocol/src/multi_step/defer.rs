@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Ports;
 use super::child::{Child, read_pending};
 use super::describe::describe_all;
+use super::keep_log::keep_log;
 use super::notify::{look_later, readiness};
 use super::settle::abandon;
 use crate::concurrent::{Access, all};
@@ -66,6 +67,9 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     // parent too early.
     for child in children.iter_mut().rev() {
         accesses.push(Box::pin(child.register(p, &me)));
+    }
+    if d.work.log.is_some() {
+        accesses.push(Box::pin(keep_log(p.store, d.work)));
     }
     all(accesses).await?;
     let key = Key::run(parent, job_id);

@@ -12,6 +12,7 @@ mod describe;
 mod forget;
 mod jobs;
 mod join;
+mod keep_log;
 mod load;
 mod notify;
 mod settle;
@@ -33,6 +34,7 @@ pub use self::forget::forget_calls;
 pub(crate) use self::forget::may_forget;
 pub use self::jobs::{end_job, schedule};
 pub(crate) use self::join::leave;
+pub use self::keep_log::keep_log;
 pub use self::load::{load, outcome, outcomes};
 pub use self::settle::{abandon, complete, fail, notify_parents};
 

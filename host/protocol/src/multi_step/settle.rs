@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Ports;
 use super::jobs::{end_in_job, mark_over};
+use super::keep_log::keep_log;
 use super::notify::{notify_all, notify_in_job};
 use crate::abandon::{Abandon, Todo};
 use crate::error::Result;
@@ -20,6 +21,7 @@ use crate::wire::{Message, PendingReturns};
 /// When a port fails or a record does not decode; safe to repeat.
 pub async fn complete(p: &Ports<'_>, work: &Work, value: Bytes) -> Result<()> {
     let (Message { job_id, call }, p) = (&work.message, &p.at(work.now));
+    keep_log(p.store, work).await?;
     // The first value stays. A mismatch means that another run was faster.
     p.store.swap(&Key::value(call), None, Some(value)).await?;
     notify_all(p, call, HashSet::new()).await?;
@@ -36,6 +38,7 @@ pub async fn complete(p: &Ports<'_>, work: &Work, value: Bytes) -> Result<()> {
 /// When a port fails or a record does not decode; safe to repeat.
 pub async fn fail(p: &Ports<'_>, work: &Work, failure: &Failure) -> Result<()> {
     let Message { job_id, call } = &work.message;
+    keep_log(p.store, work).await?;
     let key = Key::failure(call, job_id);
     let end = if p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await? {
         JobState::of(Err(&failure.kind))
@@ -67,6 +70,7 @@ pub async fn notify_parents(p: &Ports<'_>, work: &Work, end: JobState) -> Result
 /// # Errors
 /// When a port fails or a record does not decode; safe to repeat.
 pub async fn abandon(p: &Ports<'_>, work: &Work) -> Result<()> {
+    keep_log(p.store, work).await?;
     abandon_call(p, &work.message.job_id, &work.message.call, &work.topic).await?;
     p.ack(work).await
 }

@@ -11,6 +11,10 @@ pub trait Counters: Send + Sync {
     /// Adds `by` to the counter and returns the sum.
     async fn incr(&self, key: &str, by: u64) -> Result<u64>;
 
+    /// The values of counters, in the order of `keys`. `None`: there is no such counter, or it can't be read. For people's
+    /// commands.
+    async fn read_many(&self, keys: &[String]) -> Result<Vec<Option<u64>>>;
+
     /// Removes counters.
     async fn forget(&self, keys: &[String]) -> Result<()>;
 }

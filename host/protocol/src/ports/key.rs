@@ -30,6 +30,8 @@ pub enum Kind {
     Run(JobId),
     /// How a call failed under this job (`Failure`).
     Failure(JobId),
+    /// What the runs of a call have logged under this job (`LogRecord`).
+    Log(JobId),
     /// The id is a job id, not a call hash.
     Job,
     /// The job that was last started for a call (`LatestJob`).
@@ -65,6 +67,7 @@ impl Kind {
             Kind::Unnotified => "unnotified".into(),
             Kind::Run(job_id) => format!("run/{job_id}").into(),
             Kind::Failure(job_id) => format!("failure/{job_id}").into(),
+            Kind::Log(job_id) => format!("log/{job_id}").into(),
             Kind::Job => "job".into(),
             Kind::LatestJob => "latest_job".into(),
             Kind::Tasks => "tasks".into(),
@@ -121,6 +124,12 @@ impl Key {
     #[must_use]
     pub fn failure(call: &CallHash, job_id: &JobId) -> Self {
         Self::new(call.as_str(), Kind::Failure(job_id.clone()))
+    }
+
+    /// The key of what the runs of a call have logged under a job.
+    #[must_use]
+    pub fn log(call: &CallHash, job_id: &JobId) -> Self {
+        Self::new(call.as_str(), Kind::Log(job_id.clone()))
     }
 
     /// The key of the record of a job.

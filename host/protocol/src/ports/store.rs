@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Key, Kind};
+use super::{JobPage, JobQuery, Key, Kind};
 use crate::error::Result;
-use crate::model::{JobId, Millis, system_now};
+use crate::model::{Millis, system_now};
 
 /// The result of a compare-and-swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,16 +23,6 @@ pub struct Page {
     pub ids: Vec<String>,
     /// The cursor of the next page. `None`: this was the last page.
     pub next: Option<String>,
-}
-
-/// A job, and its position in the order in which the store accepted jobs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// The id of the job. Its record may have been removed.
-    pub job_id: JobId,
-    /// The job's position: about the time at which it was accepted, in microseconds since 1970 by the store's clock. A job that
-    /// is accepted later has a larger position. No two jobs have the same position.
-    pub position: u64,
 }
 
 /// A key-value store whose reads see every earlier write.
@@ -129,14 +119,20 @@ pub trait Store: Send + Sync {
     /// no transition may depend on it. See [`crate::listing::Listing`].
     async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page>;
 
-    /// Up to `limit` jobs that were accepted before the position `before`, the newest first. `None`: starts with the newest
-    /// job. The cost depends on the number of jobs returned, not on the number of jobs in the store. A job may be listed
-    /// although its record was removed.
+    /// A page of jobs in the order of time. The store keeps this index itself, and writes it in one step with the record of the
+    /// job: a job is in the index from the moment when its record is there, with the state that its record says.
     ///
-    /// The answer is `None` if the store keeps no such index. Then use `list`.
-    async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
-        let _ = (before, limit);
-        Ok(None)
+    /// A page of a query that an index serves costs the same however many jobs there are. For other queries the store reads
+    /// a bounded number of entries, and returns a page that may have fewer jobs than `limit`, or none, and a cursor.
+    ///
+    /// # Errors
+    /// `Config` if the cursor is none of this store. Any other error when the store fails.
+    async fn jobs(&self, query: &JobQuery) -> Result<JobPage>;
+
+    /// How much earlier than jobs that are there a new job can stand in the order of [`Store::jobs`], in milliseconds. 0: a new
+    /// job is always the newest.
+    fn jobs_come_late_by(&self) -> Millis {
+        0
     }
 
     /// Gives the space of removed records back to the operating system, if the store can do that.

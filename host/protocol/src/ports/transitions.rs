@@ -1,5 +1,6 @@
 //! The arguments and results of a backend's transitions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use super::{Outgoing, Receipt};
 use crate::model::{Call, CallHash, JobId, Millis, Outcome, Topic};
 use crate::options::Options;
-use crate::records::{JobRecord, RunRecord};
+use crate::records::{JobRecord, NewLines, RunRecord};
 use crate::replay::Wait;
 use crate::wire::{CallRecord, Message};
 
@@ -25,6 +26,8 @@ pub struct Work {
     pub ends_job: bool,
     /// The current time, in milliseconds since the Unix epoch. The job ends at this time.
     pub now: Millis,
+    /// What the run that has ended has logged. The transition keeps it with the call. `None`: nothing.
+    pub log: Option<Arc<NewLines>>,
 }
 
 /// Everything that the work on one message needs.
@@ -158,6 +161,7 @@ impl NewJob {
             retry_of: self.retry_of.clone(),
             scope: self.scope.clone(),
             start: self.start,
+            task: self.call.task.clone(),
             ..JobRecord::new(self.call.hash.clone(), self.call.topic.clone(), now)
         }
     }

@@ -14,6 +14,8 @@ use crate::wire::{entry, text};
 pub struct JobRecord {
     /// The job's top call.
     pub call: CallHash,
+    /// The task of the top call. Empty: not known.
+    pub task: String,
     /// The topic that the top call's message is sent to.
     pub topic: Topic,
     /// When the job was scheduled, in milliseconds since the Unix epoch.
@@ -97,7 +99,7 @@ impl JobState {
 }
 
 const JOB: &str = "a job record";
-const JOB_KEYS: [&str; 12] = [
+const JOB_KEYS: [&str; 13] = [
     "call",
     "created",
     "deadline",
@@ -108,6 +110,7 @@ const JOB_KEYS: [&str; 12] = [
     "scope",
     "start",
     "state",
+    "task",
     "topic",
     "v",
 ];
@@ -118,7 +121,8 @@ impl JobRecord {
     pub fn new(call: CallHash, topic: Topic, created: Millis) -> Self {
         let (deadline, max_messages, options) = (0, 0, Options::default());
         let (retry_of, scope, start, end, extra) = (None, None, 0, None, Vec::new());
-        Self { call, topic, created, deadline, max_messages, options, retry_of, scope, start, end, extra }
+        let task = String::new();
+        Self { call, task, topic, created, deadline, max_messages, options, retry_of, scope, start, end, extra }
     }
 
     /// True if the job is over. A job whose deadline has passed is not over until that was written down.
@@ -179,6 +183,9 @@ impl JobRecord {
         if self.start > 0 {
             fields.push((b"start", int(self.start)));
         }
+        if !self.task.is_empty() {
+            fields.push((b"task", string(&self.task)));
+        }
         if let Some(JobEnd { state, at }) = self.end {
             fields.push((b"state", string(state.as_str())));
             fields.push((b"ended", int(at)));
@@ -202,6 +209,7 @@ impl JobRecord {
         };
         Ok(Self {
             call: text(JOB, "call", entry(JOB, &value, "call")?)?.into(),
+            task: value.get("task").map_or(Ok(String::new()), |v| text(JOB, "task", v).map(str::to_owned))?,
             topic: text(JOB, "topic", entry(JOB, &value, "topic")?)?.into(),
             created: unsigned(JOB, &value, "created")?,
             deadline: unsigned(JOB, &value, "deadline")?,
@@ -225,6 +233,7 @@ mod tests {
         let plain = JobRecord::new("c".into(), "t".into(), 5);
         assert_eq!(plain.encode(), &b"d4:call1:c7:createdi5e5:topic1:t1:vi1ee"[..]);
         let full = JobRecord {
+            task: "bake".into(),
             deadline: 9,
             max_messages: 7,
             options: Options { max_retries: Some(2), label: Some("x".into()), ..Options::default() },

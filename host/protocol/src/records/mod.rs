@@ -5,6 +5,7 @@
 //! - `job`: a job and its end; `failure`: how a call failed in a job
 //! - `task_info`: what the tasks of a topic are; `workers`: the workers of a topic that run
 //! - `dead_letter`: a dead letter; `latest_job`: the job that was last started for a call
+//! - `log`: what the runs of a call have logged and printed in a job
 //! - `schedules`: the schedules of a topic, and their ticks that are decided
 //! - `deployments`: the revisions of the code of a topic; `manifest`, `chunk`: a component and its parts
 
@@ -13,6 +14,7 @@ mod dead_letter;
 mod deployments;
 mod failure;
 mod job;
+mod log;
 mod manifest;
 mod run;
 mod schedules;
@@ -35,6 +37,7 @@ pub use dead_letter::{
 pub use deployments::{DeployedComponent, DeploymentsRecord, Gone, Revision, Step};
 pub use failure::{decode_failure, encode_failure, read_failure};
 pub use job::{JobEnd, JobRecord, JobState};
+pub use log::{LogLevel, LogLine, LogRecord, LogSource, MOST_KEPT, NewLines, RunLog};
 pub use manifest::{ChunkEntry, ManifestRecord, TaskAbout, UploadRecord};
 pub use run::{ClockMove, Decision, RunRecord, SAMPLE};
 pub use schedules::{Overlap, Schedule, ScheduleSpec, SchedulesRecord, Starting};

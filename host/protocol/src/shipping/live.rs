@@ -1,13 +1,10 @@
 //! The jobs that are alive, with what decides which revision runs them.
 
 use crate::error::Result;
-use crate::listing::Listing;
+use crate::listing::JobListing;
 use crate::model::{CallHash, JobId, Millis};
-use crate::ports::{Key, Kind, Store};
+use crate::ports::{IndexedJob, IndexedState, JobFilter, JobOrder, Store};
 use crate::records::JobRecord;
-
-/// The number of records that are read at once.
-const PAGE: usize = 200;
 
 /// A live job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,24 +27,20 @@ pub struct LiveJobs {
 }
 
 impl LiveJobs {
-    /// Reads all jobs. This costs one pass over the records of the store, so only people's commands do it.
+    /// Reads the jobs that are alive.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn of(store: &dyn Store) -> Result<Self> {
         let mut live = Self::default();
-        let mut ids = Listing::of(store, Kind::Job);
-        while let Some(page) = ids.next().await? {
-            for ids in page.chunks(PAGE) {
-                let keys: Vec<Key> = ids.iter().map(|id| Key::new(id, Kind::Job)).collect();
-                for (id, bytes) in ids.iter().zip(store.get_many(&keys).await?) {
-                    let Some(bytes) = bytes else { continue };
-                    let job_id = JobId::from(id.as_str());
-                    match JobRecord::decode(&bytes) {
-                        Ok(job) if job.is_over() => {}
-                        Ok(job) => live.jobs.push(LiveJob { job_id, created: job.created, call: job.call }),
-                        Err(_) => live.unreadable = Some(job_id),
-                    }
+        let alive = JobFilter { state: Some(IndexedState::Alive), ..JobFilter::default() };
+        let mut jobs = JobListing::of(store, alive, JobOrder::OldestFirst);
+        while let Some(page) = jobs.next().await? {
+            for IndexedJob { job_id, record, .. } in page {
+                match JobRecord::decode(&record) {
+                    Ok(job) if job.is_over() => {}
+                    Ok(job) => live.jobs.push(LiveJob { job_id, created: job.created, call: job.call }),
+                    Err(_) => live.unreadable = Some(job_id),
                 }
             }
         }

@@ -29,7 +29,7 @@ impl Stage<'_> {
     pub(super) async fn abandon(&self, loaded: &Loaded, state: JobState, from: State) -> Result<Step> {
         // This is done for the top call, too. Its outcome was put when the job was ended. The parents that wait for it in other
         // jobs must not take that outcome for theirs.
-        self.backend().abandon(&self.work).await?;
+        self.backend().abandon(&self.work_now()).await?;
         self.report_abandoned(loaded, from, state).await;
         Ok(Step::Abandoned(state))
     }

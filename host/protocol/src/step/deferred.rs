@@ -7,6 +7,7 @@ use super::{Stage, Step, StepJob};
 use crate::error::Result;
 use crate::events::{State, Subject};
 use crate::model::{Call, Failure, FailureKind, brief};
+use crate::multi_step::keep_log;
 use crate::outcome_cache::KnownOutcomes;
 use crate::ports::{Deferral, Deferred, Key, Swap};
 use crate::records::RunRecord;
@@ -111,6 +112,7 @@ impl Stage<'_> {
             unknown_since: since,
             ..run_after.clone()
         };
+        keep_log(self.backend().store(), &self.work_now()).await?;
         let key = Key::run(&self.work.message.call, &self.work.message.job_id);
         let swap = self.backend().store().swap(&key, job.loaded.run_bytes.as_ref(), Some(run.encode())).await?;
         self.report(job.loaded, Subject::Task, State::Running, State::Ready, |_| {});

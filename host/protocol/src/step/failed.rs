@@ -6,6 +6,7 @@ use super::{Stage, Step, StepJob};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{State, Subject};
 use crate::model::{CallHash, Failure, FailureKind, brief, first_line};
+use crate::multi_step::keep_log;
 use crate::ports::{Key, Loaded, Swap};
 use crate::records::JobState;
 use crate::replay::Replay;
@@ -34,6 +35,7 @@ impl Stage<'_> {
         };
         let not_before = now.saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
         let why = brief(&format!("{}: {}: {}", failure.task, failure.kind, first_line(&failure.message)));
+        keep_log(self.backend().store(), &self.work_now()).await?;
         let record = replay.next_attempt(job.task.digest.clone(), not_before, why);
         let swapped = self
             .backend()
@@ -96,7 +98,7 @@ impl Stage<'_> {
             Some(record) if record.call != self.work.message.call => {
                 let top = Failure::of_parent(&self.task_of(&record.call).await?, &failure);
                 self.backend().end_job(job_id, &top, self.now()).await?;
-                self.backend().abandon(&self.work).await?;
+                self.backend().abandon(&self.work_now()).await?;
                 self.report(job.loaded, Subject::Task, State::Running, State::Failed, |e| e.failure = Some(&failure));
                 self.report_job_over(job.loaded, JobState::Failed).await;
                 Ok(Step::Failed(failure))

@@ -30,7 +30,7 @@ use crate::model::{CallHash, Failure, FailureKind, Millis};
 use crate::options::Options;
 use crate::outcome_cache::OutcomeCache;
 use crate::ports::{Backend, Delivery, Handler, JobHandler, Key, Loaded, Task, Work};
-use crate::records::{JobRecord, JobState, RunRecord};
+use crate::records::{JobRecord, JobState, RunLog, RunRecord};
 pub use crate::topics::CallTopics;
 use crate::wire::{CallRecord, Message};
 
@@ -48,6 +48,8 @@ pub struct Limits {
     pub clock_skew: Duration,
     /// The topics that calls may be sent to.
     pub call_topics: Arc<CallTopics>,
+    /// The most bytes that are kept of what the runs of a call log, in each job. 0: nothing is kept. At most `MOST_KEPT`.
+    pub keep_logs: u64,
 }
 
 impl Default for Limits {
@@ -60,6 +62,8 @@ impl Default for Limits {
             // Workers go by the clock of the backend, or share a machine. Their clocks differ by far less.
             clock_skew: Duration::from_secs(5),
             call_topics: Arc::new(CallTopics::any()),
+            // Some hundred lines. Rewriting so much when a run ends costs little beside the other records of the transition.
+            keep_logs: 64 << 10,
         }
     }
 }
@@ -109,6 +113,8 @@ pub struct Site<'a> {
     pub outcomes: &'a OutcomeCache,
     /// Decides when a run may start.
     pub gate: &'a dyn Gate,
+    /// Has what the run of this delivery logs. If a step is dropped while the call runs, the step after it gets the same one.
+    pub log: &'a RunLog,
     /// Gets an event for each change of state.
     pub observer: Option<&'a dyn Observer>,
     /// Returns the current time. It is called each time the step needs the time, because a run may take long.
@@ -131,7 +137,7 @@ pub async fn step(site: &Site<'_>, delivery: &Delivery, running: bool) -> Result
     let mut stage = Stage {
         site,
         delivery,
-        work: Work { message, topic: delivery.topic.clone(), receipt, ends_job: false, now: (site.clock)() },
+        work: Work { message, topic: delivery.topic.clone(), receipt, ends_job: false, now: (site.clock)(), log: None },
         before: if running { State::Running } else { State::Ready },
     };
     match stage.run().await {
@@ -265,9 +271,9 @@ impl Stage<'_> {
         self.site.backend
     }
 
-    /// The work, with the time now. The run of the call may have taken long.
+    /// The work, with the time now and with what the run has logged. The run of the call may have taken long.
     fn work_now(&self) -> Work {
-        Work { now: self.now(), ..self.work.clone() }
+        Work { now: self.now(), log: self.site.log.new_lines(), ..self.work.clone() }
     }
 
     fn now(&self) -> Millis {

@@ -32,7 +32,8 @@ impl Stage<'_> {
         self.report_running(job);
         let known = before.map(|run| self.site.outcomes.take(&self.work.message, run)).unwrap_or_default();
         let replay = Replay::new(self.backend().clone(), &self.work, loaded, now).with_known(known);
-        let replay = replay.with_scopes(job.handler.scopes());
+        self.site.log.begin(job.attempt(), self.site.limits.keep_logs);
+        let replay = replay.with_scopes(job.handler.scopes()).with_log(self.site.log.clone());
         let ran = job.handler.run(request, replay).await;
         // The rest is work for the backend. So another guest may run meanwhile.
         drop(running);

@@ -9,7 +9,7 @@ use clap::builder::BoolishValueParser;
 
 use crate::cli::options::{BackendArgs, TokenArgs, duration, size, topic};
 use crate::cli::permissions::PermissionArgs;
-use crate::units::{Interval, Processes};
+use crate::units::{Interval, KeptLogs, Processes};
 
 /// Run a worker: it runs the tasks of one or more components.
 #[derive(Debug, clap::Args)]
@@ -111,6 +111,11 @@ pub struct RunCommand {
     // Fewer deliveries could be accidents. With more, a message that kills workers would keep a fleet busy.
     #[arg(long, env = "BRRR_MAX_DELIVERIES", default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_deliveries: u32,
+
+    /// How much is kept of what the runs of a call log and print, in each job, for `brrr-host logs`: the newest lines.
+    /// At most 256KiB. 0: nothing.
+    #[arg(long, env = "BRRR_KEEP_LOGS", default_value = "64KiB", value_name = "SIZE")]
+    pub keep_logs: KeptLogs,
 
     /// How long after a worker's last sign of life its messages are delivered again. Not given: the backend's own time.
     #[arg(long, env = "BRRR_LEASE", value_name = "TIME", value_parser = duration)]

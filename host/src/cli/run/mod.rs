@@ -23,6 +23,7 @@ use super::signals::on_signals;
 use super::{ExitError, approval};
 use crate::config::{Config, Section, Setting};
 use crate::exit::Exit;
+use crate::page;
 use crate::registry::is_reference;
 use crate::trust;
 pub use args::RunCommand;
@@ -92,6 +93,7 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
             max_messages: args.max_messages,
             unknown_task_grace: args.unknown_task_grace,
             max_deliveries: args.max_deliveries,
+            keep_logs: args.keep_logs.0,
             ..Limits::default()
         })
         .shutdown_timeout(args.shutdown_timeout)
@@ -104,7 +106,7 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     }
     if let Some((listener, token)) = listener {
         builder = builder.gateway(listener, token).gateway_origins(args.token.http_allow_origin.clone());
-        builder = builder.gateway_push_token(push_token);
+        builder = builder.gateway_push_token(push_token).gateway_page(page::files());
     }
     let accepted = if args.accept_code { Some(loader.deployed(&args)?) } else { None };
     let accepting = |served: ServedTopic| {

@@ -1,5 +1,5 @@
 //! Decides whose requests are answered. The checks have this order: the request is short enough and unambiguous; it is
-//! for the right host; it does not come from a page of another site; it has the token.
+//! for the right host; it does not come from a page of another site; it has the token. The files of the web page need no token.
 //!
 //! Every page in the user's browser can reach a gateway that listens on loopback. A page can send a plain form; the
 //! check of `Origin` stops this. A page can also make its own name lead to 127.0.0.1 and then counts as the same site;
@@ -17,6 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::address::is_loopback;
 use super::cors::Origin;
+use super::page;
 use super::reply;
 use super::token::Token;
 use super::v1;
@@ -69,9 +70,12 @@ impl Guard {
         if !reads && !is_same_origin(headers, host.as_ref()) && !self.allows_origin(headers) {
             return Some(reply::refused(StatusCode::FORBIDDEN, "requests of web pages of other sites are refused"));
         }
+        let is_page = reads && page::is_of(request);
         match &self.token {
             Some(token)
-                if !token.is_in(headers) && !self.push_token.as_ref().is_some_and(|push| push.is_in(headers)) =>
+                if !is_page
+                    && !token.is_in(headers)
+                    && !self.push_token.as_ref().is_some_and(|push| push.is_in(headers)) =>
             {
                 let mut response =
                     reply::refused(StatusCode::UNAUTHORIZED, "the header `authorization: Bearer TOKEN` is needed");

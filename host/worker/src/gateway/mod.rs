@@ -1,4 +1,5 @@
-//! HTTP: the API under `/v1` (see `v1`), and three short routes, as the peers' gateways have them:
+//! HTTP: the API under `/v1` (see `v1`), the web page at `/ui` (see `page`), and three short routes, as the peers' gateways have
+//! them:
 //!
 //! | request | answer |
 //! |---|---|
@@ -17,6 +18,7 @@ mod body;
 mod cors;
 mod guard;
 mod pace;
+mod page;
 mod reply;
 mod results;
 mod serve;
@@ -57,6 +59,7 @@ use body::{HeldBody, Room};
 use bytes::Bytes;
 pub use cors::Origin;
 use guard::Guard;
+pub use page::Page;
 use results::Results;
 use serve::Bounds;
 use tail::EventTail;
@@ -97,6 +100,7 @@ struct GatewayState {
     watcher: Arc<Watcher>,
     events: Arc<EventTail>,
     origins: Vec<Origin>,
+    page: Page,
     /// Ends the requests that wait, when the gateway is to stop.
     closing: CancellationToken,
 }
@@ -120,6 +124,7 @@ impl Gateway {
             results: Results::default(),
             tasks: AnnouncedTasks::default(),
             origins: Vec::new(),
+            page: Page::default(),
             closing: CancellationToken::new(),
         };
         Self { shared: Arc::new(state) }
@@ -148,6 +153,17 @@ impl Gateway {
         gateway
     }
 
+    /// Serves this web page at `/ui`.
+    #[must_use]
+    pub fn with_page(self, page: Page) -> Self {
+        let mut gateway = self;
+        // As above.
+        if let Some(state) = Arc::get_mut(&mut gateway.shared) {
+            state.page = page;
+        }
+        gateway
+    }
+
     /// Serves until it is asked to stop.
     pub async fn serve(self, listener: TcpListener, shutdown: &Shutdown) {
         let tokens = (self.shared.token.clone(), self.shared.push_token.clone());
@@ -163,6 +179,7 @@ impl Gateway {
     fn router(self, guard: Guard) -> Router {
         let origins = self.shared.origins.clone();
         let router = v1::router()
+            .merge(page::router())
             .route("/{task}", get(read).post(schedule))
             .route("/jobs/{id}", get(job))
             .fallback(no_such_path)
@@ -180,7 +197,7 @@ async fn no_such_path(request: Request) -> Response {
         let text = format!("there is no {}; /v1/openapi.json describes what there is", request.uri().path());
         return Problem::new(ProblemKind::NotFound, text).into_response();
     }
-    reply::not_found("there are /TASK, /jobs/ID and /v1, which /v1/openapi.json describes")
+    reply::not_found("there are /ui, /TASK, /jobs/ID and /v1, which /v1/openapi.json describes")
 }
 
 async fn no_such_method(request: Request) -> Response {

@@ -25,6 +25,7 @@ use super::error::{HandlerError, HandlerResult};
 use crate::batch::AwaitedPolls;
 use crate::new_call;
 use crate::seed::seed;
+use crate::wasm::{LogLevel, Printer};
 
 /// The call that a handler runs for. All clones belong to the same run.
 #[derive(Clone)]
@@ -38,13 +39,19 @@ struct NativeRun {
     /// In milliseconds since the Unix epoch.
     clock: Arc<AtomicU64>,
     random: Mutex<ChaCha20Rng>,
+    printer: Printer,
 }
 
 impl Call {
-    pub(super) fn new(request: Request, awaited: Arc<AwaitedPolls<Outcome>>, clock: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(
+        request: Request,
+        awaited: Arc<AwaitedPolls<Outcome>>,
+        clock: Arc<AtomicU64>,
+        printer: Printer,
+    ) -> Self {
         let seed = seed("rust", &request.job_id, &request.call, request.attempt);
         let random = Mutex::new(ChaCha20Rng::from_seed(seed));
-        Self { run: Arc::new(NativeRun { request, awaited, clock, random }) }
+        Self { run: Arc::new(NativeRun { request, awaited, clock, random, printer }) }
     }
 
     /// The name of the call's task.
@@ -76,6 +83,22 @@ impl Call {
     pub fn deadline(&self) -> Option<SystemTime> {
         let millis = self.run.request.deadline;
         (millis > 0).then(|| UNIX_EPOCH + Duration::from_millis(millis))
+    }
+
+    /// Logs a message and its fields. The worker shows it, and it is kept with the call, as what components log:
+    /// `brrr-host logs JOB` prints it. A replay logs the same again, and nothing is shown or kept twice.
+    ///
+    /// ```no_run
+    /// use brrr_worker::{Call, HandlerResult, LogLevel};
+    ///
+    /// async fn import(call: Call, file: String) -> HandlerResult<()> {
+    ///     call.log(LogLevel::Info, "importing", &[("file", &file)]);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn log(&self, level: LogLevel, message: &str, fields: &[(&str, &str)]) {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.run.printer.log(level, message, &fields);
     }
 
     /// The time. At the beginning it is the time at which this attempt was first run. After a wait it is the time at which the

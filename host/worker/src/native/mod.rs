@@ -26,6 +26,8 @@ use brrr_protocol::replay::Replay;
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::wasm::{Output, Printer};
+
 pub use call::{Call, ChildCall, first, first_n};
 pub(crate) use digest::of_program;
 pub use error::{ErrorInfo, HandlerError, HandlerResult};
@@ -43,13 +45,14 @@ pub(crate) struct NativeHandler {
     scopes: Arc<Scopes>,
     wall: Duration,
     memory: u64,
+    output: Arc<dyn Output>,
 }
 
 impl NativeHandler {
     /// A handler without tasks. `wall` is the longest time of a run, and `memory` the most bytes of outcomes that a run
-    /// may get, unless the task sets other limits.
-    pub fn new(digest: Arc<str>, wall: Duration, memory: u64) -> Self {
-        Self { digest, tasks: HashMap::new(), scopes: Arc::default(), wall, memory }
+    /// may get, unless the task sets other limits. `output` gets what the handlers log.
+    pub fn new(digest: Arc<str>, wall: Duration, memory: u64, output: Arc<dyn Output>) -> Self {
+        Self { digest, tasks: HashMap::new(), scopes: Arc::default(), wall, memory, output }
     }
 
     /// Adds a task. Returns whether its name was free.
@@ -93,7 +96,9 @@ impl Handler for NativeHandler {
             wall: request.timeout.unwrap_or(self.wall),
             memory: request.memory.unwrap_or(self.memory),
         };
-        run::run(function, request, replay, limits).await
+        let (task, call) = (request.task.as_str().into(), request.call.clone());
+        let printer = Printer::new(self.output.clone(), task, call, replay.printed()).keeping_for(&replay);
+        run::run(function, request, replay, limits, printer).await
     }
 }
 

@@ -23,6 +23,7 @@ use super::error::HandlerResult;
 use super::{Call, Function, RunningHandler};
 use crate::batch::{Alarm, AwaitedPolls};
 use crate::panics;
+use crate::wasm::Printer;
 
 /// The limits of a run.
 pub(super) struct RunBounds {
@@ -48,6 +49,7 @@ pub(super) async fn run(
     request: Request,
     replay: Replay,
     bounds: RunBounds,
+    printer: Printer,
 ) -> Result<(Ended, Replay)> {
     let wall = bounds.wall.min(LONGEST);
     let (task, attempt) = (request.task.clone(), request.attempt);
@@ -55,9 +57,10 @@ pub(super) async fn run(
     let awaited = Arc::new(AwaitedPolls::new(most));
     let mut replay = replay.with_room(bounds.memory);
     let clock = Arc::new(AtomicU64::new(replay.clock()));
-    let call = Call::new(request, awaited.clone(), clock.clone());
+    let call = Call::new(request, awaited.clone(), clock.clone(), printer.clone());
     let driven = async { drive(function(call), &awaited, &mut replay, &clock).await };
     let returned = tokio::time::timeout(wall, AssertUnwindSafe(driven).catch_unwind()).await;
+    replay.has_printed(printer.progress());
     let (mut failure, retryable) = match returned {
         Ok(Ok(Ok(Ok(value)))) => return Ok((Ended::Completed(value), replay)),
         Ok(Ok(Ok(Err(error)))) => error.into_failure(&task),

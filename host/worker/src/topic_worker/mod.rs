@@ -31,6 +31,7 @@ use brrr_protocol::events::Observer;
 use brrr_protocol::model::{Failure, Topic};
 use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Backend, Delivery};
+use brrr_protocol::records::RunLog;
 use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
 use brrr_protocol::{Error, ErrorKind, Result};
@@ -252,12 +253,14 @@ impl WorkerState {
 
     async fn step(&self, delivery: &Delivery, id: Id, ticket: &Ticket) -> Result<Step> {
         let handler = self.handler.get();
+        let log = RunLog::default();
         let site = Site {
             backend: &self.backend,
             handler: &*handler,
             limits: &self.limits,
             outcomes: &self.outcomes,
             gate: ticket,
+            log: &log,
             observer: self.observer.as_deref(),
             clock: &|| self.backend.now(),
         };

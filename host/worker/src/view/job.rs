@@ -1,15 +1,14 @@
 //! A job as JSON: in lists, and with its result.
 
-use brrr_protocol::Result;
 use brrr_protocol::events::State;
 use brrr_protocol::model::{JobId, Millis};
-use brrr_protocol::ports::{Backend, Key, message_counter};
+use brrr_protocol::ports::{Backend, message_counter};
 use brrr_protocol::records::JobRecord;
-use brrr_protocol::wire::CallRecord;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::events::time;
+use crate::job_list::Listed;
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
@@ -19,7 +18,7 @@ pub struct JobView {
     pub job: String,
     /// `scheduled`, `running`, `completed`, `failed`, `cancelled` or `timed-out`.
     pub state: &'static str,
-    /// The task of the job's call. `null`: the record of the call is no longer in the store.
+    /// The task of the job's call. `null`: it is not known.
     pub task: Option<String>,
     /// The hash of the job's call.
     pub call: String,
@@ -56,27 +55,39 @@ pub fn state_of(job: &JobRecord, now: Millis) -> State {
 
 impl JobView {
     /// Reads what the record of a job does not say itself.
-    ///
-    /// # Errors
-    /// When the backend can't be read.
-    pub async fn of(backend: &dyn Backend, job_id: &JobId, job: &JobRecord, now: Millis) -> Result<Self> {
-        let call = backend.store().get(&Key::call(&job.call)).await?;
-        let task = call.as_ref().and_then(|bytes| CallRecord::decode(bytes).ok()).map(|call| call.task);
-        // Increasing by 0 is a write. If the backend is read-only, jobs can still be listed.
-        let messages = backend.counters().incr(&message_counter(job_id), 0).await.ok();
-        Ok(Self::new(job_id, job, now, task, messages))
+    pub async fn of(backend: &dyn Backend, job_id: &JobId, job: &JobRecord, now: Millis) -> Self {
+        let messages = Self::messages(backend, &[job_id]).await.pop().flatten();
+        Self::new(job_id, job, now, messages)
     }
 
-    /// The view of a job whose task and number of messages are known.
+    /// The same for the jobs of a list, with one access for all of them.
+    pub async fn of_all(backend: &dyn Backend, jobs: &[Listed], now: Millis) -> Vec<Self> {
+        let messages = Self::messages(backend, &jobs.iter().map(|listed| &listed.job_id).collect::<Vec<_>>()).await;
+        jobs.iter()
+            .zip(messages)
+            .map(|(listed, messages)| Self::new(&listed.job_id, &listed.job, now, messages))
+            .collect()
+    }
+
+    /// The number of messages of each job. `None`: the counters could not be read.
+    async fn messages(backend: &dyn Backend, job_ids: &[&JobId]) -> Vec<Option<u64>> {
+        let counters: Vec<String> = job_ids.iter().map(|job_id| message_counter(job_id)).collect();
+        match backend.counters().read_many(&counters).await {
+            Ok(sums) => sums.into_iter().map(|sum| Some(sum.unwrap_or(0))).collect(),
+            Err(_) => vec![None; job_ids.len()],
+        }
+    }
+
+    /// The view of a job whose number of messages is known.
     #[must_use]
-    pub fn new(job_id: &JobId, job: &JobRecord, now: Millis, task: Option<String>, messages: Option<u64>) -> Self {
+    pub fn new(job_id: &JobId, job: &JobRecord, now: Millis, messages: Option<u64>) -> Self {
         // An end that was recorded only later has no time.
         let ended = job.end.map(|end| end.at).filter(|at| *at > 0);
         let until = if job.is_over() { ended } else { Some(now) };
         Self {
             job: job_id.to_string(),
             state: state_of(job, now).as_str(),
-            task,
+            task: (!job.task.is_empty()).then(|| job.task.clone()),
             call: job.call.to_string(),
             topic: job.topic.to_string(),
             created: time(job.created),

@@ -2,6 +2,7 @@
 
 pub mod deployment;
 pub mod job;
+pub mod log;
 pub mod tree;
 pub mod worker;
 

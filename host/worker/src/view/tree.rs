@@ -48,6 +48,10 @@ pub struct Branch<'a> {
 #[derive(Debug, Serialize)]
 pub struct More<'a> {
     attempt: u32,
+    /// When the call was asked for in the job. `null`: the backend does not know it.
+    asked: Option<String>,
+    /// When the call got its outcome. `null`: it has none, or the backend does not know the time.
+    ended: Option<String>,
     /// `null`: the call has no outcome, or the backend does not know the duration.
     duration_ms: Option<Millis>,
     /// The call's value is older than the job.
@@ -123,6 +127,8 @@ impl<'a> Walk<'a> {
         let branches = self.below(|walk| children.iter().map(|child| walk.branch(*child)).collect());
         let more = expand.then(|| More {
             attempt: node.attempt,
+            asked: node.asked.map(time),
+            ended: node.ended.map(time),
             duration_ms: node.took(),
             reused: node.reused,
             waiting: (node.state == State::Deferred && node.promise.is_none()).then_some(node.waiting),

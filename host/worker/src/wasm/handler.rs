@@ -209,7 +209,8 @@ impl WasmHandler {
         let deadline = Instant::now() + wall;
         let memory = request.memory.unwrap_or(self.limits.memory);
         let replay = replay.with_room(memory);
-        let printer = Printer::new(self.output.clone(), entry.name.clone(), request.call.clone(), replay.printed());
+        let printer = Printer::new(self.output.clone(), entry.name.clone(), request.call.clone(), replay.printed())
+            .keeping_for(&replay);
         let replay = RunReplay::new(replay);
         let mut state = self.state(entry, &request, (printer.clone(), replay.clone()), deadline, probe);
         wasi::open_folders(&mut state).map_err(|error| outcome::not_begun(&error))?;

@@ -48,6 +48,7 @@ pub use engine::{Engine, EngineOptions};
 pub use error::LoadError;
 pub use guest::{Guest, LoadStage, Task};
 pub use handler::{Overrides, WasmHandler};
+pub(crate) use output::Printer;
 pub use output::{LogLevel, Output, OutputLine, Stream, Touch, Touched, TracingOutput};
 pub use probe::Probe;
 pub use world::{WIT_VERSION, World};

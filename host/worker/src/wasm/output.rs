@@ -2,13 +2,17 @@
 //!
 //! A replay prints again what an earlier run printed. Only whole lines are shown and counted. If a run suspends in the
 //! middle of a line, the run that ends the line shows it. The count of the shown lines is in the call's `run` record.
+//!
+//! What is shown is also kept with the call: see `records/log.rs` in `host/protocol`.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
-use brrr_protocol::model::CallHash;
-use brrr_protocol::replay::Printed;
+use brrr_protocol::model::{CallHash, Millis};
+pub use brrr_protocol::records::{LogLevel, LogSource as Stream};
+use brrr_protocol::records::{LogLine, RunLog};
+use brrr_protocol::replay::{Printed, Replay};
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -88,46 +92,43 @@ pub struct OutputLine<'a> {
     pub text: &'a str,
 }
 
-/// The source of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    /// The guest's standard output.
-    Stdout,
-    /// The guest's standard error.
-    Stderr,
-    /// The `log` interface.
-    Log(LogLevel),
-}
-
-/// The level of a logged line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// `trace` of the `log` interface, the least severe level.
-    Trace,
-    /// `debug` of the `log` interface.
-    Debug,
-    /// `info` of the `log` interface.
-    Info,
-    /// `warn` of the `log` interface.
-    Warn,
-    /// `error` of the `log` interface, the most severe level.
-    Error,
-}
-
-/// Shows the output of a run. It is shared with the streams that WASI has given to the guest.
+/// Shows and keeps the output of a run. It is shared with the streams that WASI has given to the guest.
 #[derive(Clone)]
-pub(super) struct Printer(Arc<Mutex<PrinterState>>);
+pub(crate) struct Printer(Arc<Mutex<PrinterState>>);
 
 struct PrinterState {
     output: Arc<dyn Output>,
     task: Arc<str>,
     call: CallHash,
     progress: Printed,
+    /// Where lines are kept. `None`: nowhere.
+    kept: Option<Kept>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     printed: usize,
     tail: String,
     touched: Vec<Touch>,
+}
+
+/// Where the lines of a run are kept.
+struct Kept {
+    log: RunLog,
+    /// When the run began, by the clock of the backend and by that of this process.
+    began: (Millis, Instant),
+}
+
+/// A line to be shown.
+struct Line<'a> {
+    bytes: &'a [u8],
+    /// How many bytes are its text. Its fields follow, as text.
+    text: usize,
+    fields: &'a [(String, String)],
+}
+
+impl<'a> Line<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, text: bytes.len(), fields: &[] }
+    }
 }
 
 impl Printer {
@@ -138,12 +139,22 @@ impl Printer {
             task,
             call,
             progress,
+            kept: None,
             stdout: Vec::new(),
             stderr: Vec::new(),
             printed: 0,
             tail: String::new(),
             touched: Vec::new(),
         })))
+    }
+
+    /// The same output, which is also kept with the call, if that is wanted.
+    pub fn keeping_for(self, replay: &Replay) -> Self {
+        if replay.log().is_on() {
+            let began = (replay.began(), Instant::now());
+            self.lock().kept = Some(Kept { log: replay.log().clone(), began });
+        }
+        self
     }
 
     /// How much was shown so far. The replay records this.
@@ -153,15 +164,20 @@ impl Printer {
 
     /// Shows the lines of a message of the `log` interface, and its fields behind the last line.
     pub fn log(&self, level: LogLevel, message: &str, fields: &[(String, String)]) {
-        let mut text = Cow::Borrowed(message);
-        for (name, value) in fields {
-            let is_plain = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c == '"' || c == '=');
-            let value = if is_plain { Cow::Borrowed(value.as_str()) } else { Cow::Owned(format!("{value:?}")) };
-            text.to_mut().push_str(&format!(" {}={value}", crate::text::line(name)));
-        }
+        let text = crate::text::with_fields(message, fields);
+        // The fields have no line breaks, so they are all in the last line.
+        let last = text.trim_end_matches(['\r', '\n']).rfind('\n').map_or(0, |end| end + 1);
         let mut inner = self.lock();
-        for line in text.lines() {
-            inner.line(Stream::Log(level), line.as_bytes());
+        let mut start = 0;
+        for piece in text.split_inclusive('\n') {
+            let line = piece.strip_suffix('\n').unwrap_or(piece).trim_end_matches('\r').as_bytes();
+            let line = if start == last && !fields.is_empty() {
+                Line { bytes: line, text: message.len().saturating_sub(start), fields }
+            } else {
+                Line::of(line)
+            };
+            start += piece.len();
+            inner.line(Stream::Log(level), &line);
         }
     }
 
@@ -171,7 +187,7 @@ impl Printer {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let rest = std::mem::take(inner.partial(stream));
             if !rest.is_empty() {
-                inner.line(stream, &rest);
+                inner.line(stream, &Line::of(&rest));
             }
         }
     }
@@ -228,12 +244,12 @@ impl PrinterState {
             }
             while line.len() > MAX_LINE {
                 let rest = line.split_off(MAX_LINE);
-                self.line(stream, &line);
+                self.line(stream, &Line::of(&line));
                 line = rest;
             }
             if line.last() == Some(&b'\n') {
                 line.pop();
-                self.line(stream, &line);
+                self.line(stream, &Line::of(&line));
                 // Clearing keeps the buffer's memory for the next line.
                 line.clear();
             }
@@ -242,20 +258,21 @@ impl PrinterState {
     }
 
     /// Shows a line, unless an earlier run has shown it.
-    fn line(&mut self, stream: Stream, line: &[u8]) {
+    fn line(&mut self, stream: Stream, line: &Line<'_>) {
         if self.printed > MAX_PRINTED {
             return;
         }
-        self.printed += line.len() + 1;
+        self.printed += line.bytes.len() + 1;
         if self.printed > MAX_PRINTED {
             let note = format!("(the output of this run is cut off here, at {} KiB)", MAX_PRINTED >> 10);
-            self.show(stream, note.as_bytes());
+            self.show(stream, &Line::of(note.as_bytes()));
             return;
         }
         self.show(stream, line);
     }
 
-    fn show(&mut self, stream: Stream, line: &[u8]) {
+    fn show(&mut self, stream: Stream, shown: &Line<'_>) {
+        let line = shown.bytes;
         let advice = stream == Stream::Stderr && line.starts_with(BACKTRACE_ADVICE);
         if !advice && matches!(stream, Stream::Stderr | Stream::Log(LogLevel::Error)) {
             self.remember(line);
@@ -269,9 +286,24 @@ impl PrinterState {
             return;
         }
         // `before` is zero, unless the component has changed and its lines end in other places now.
+        self.keep(stream, shown, before);
         let text = String::from_utf8_lossy(&line[before.min(line.len())..]);
         let text = text.strip_suffix('\r').unwrap_or(&text);
         self.output.write(OutputLine { task: &self.task, call: &self.call, stream, text });
+    }
+
+    /// Keeps a line, of which an earlier run has shown so many bytes.
+    fn keep(&self, from: Stream, line: &Line<'_>, before: usize) {
+        let Some(Kept { log, began: (began, started) }) = &self.kept else { return };
+        let (text, fields) = match before {
+            0 => (&line.bytes[..line.text.min(line.bytes.len())], line.fields.to_vec()),
+            _ => (&line.bytes[before.min(line.bytes.len())..], Vec::new()),
+        };
+        let text = String::from_utf8_lossy(text);
+        let text = text.strip_suffix('\r').unwrap_or(&text).to_owned();
+        let at = began.saturating_add(u64::try_from(started.elapsed().as_millis()).unwrap_or(0));
+        // The log knows the attempt.
+        log.add(LogLine { at, attempt: 0, end: self.progress.position(), from, text, fields, left_out: 0 });
     }
 
     fn remember(&mut self, line: &[u8]) {

@@ -10,7 +10,7 @@ from brrr_client._core import events, jobs, topics
 from brrr_client._core.handles import JobHandle, PromiseHandle, TopicPart
 from brrr_client._core.text import Duration
 from brrr_client._async.shell import Shell
-from brrr_client.documents import Event, JobInfo, PromiseInfo, ScheduleInfo, Tree
+from brrr_client.documents import Event, JobInfo, LogLevel, LogLine, PromiseInfo, ScheduleInfo, Tree
 from brrr_client.options import Input, JobOptions
 
 if TYPE_CHECKING:
@@ -57,6 +57,13 @@ class AsyncJob(JobHandle):
     async def tree(self, depth: int | None = None) -> Tree:
         """The tree of the job's calls. depth: the most levels of the tree. None: the gateway decides."""
         return await self._shell.run(jobs.tree, self.id, depth)
+
+    def logs(self, level: LogLevel | None = None) -> AsyncGenerator[LogLine, None]:
+        """The lines that the calls of the job have logged and printed, in the order of time.
+
+        The lines of a run are there when the run has ended. level: only lines of this level or a more severe one.
+        """
+        return self._shell.each(jobs.logs, self.id, level)
 
     async def promises(self) -> list[PromiseInfo]:
         """The promises that the job waits for now."""

@@ -14,7 +14,7 @@ from brrr_client._core.repeat import Repeat, exchange, pause_before
 from brrr_client._core.settings import Settings
 from brrr_client._core.steps import Give, Listing, Operation, Request, pause
 from brrr_client._core.text import path, seconds, to_json, visible
-from brrr_client.documents import JobInfo, JobState, PromiseInfo, Tree
+from brrr_client.documents import JobInfo, JobState, LogLevel, LogLine, PromiseInfo, Tree
 from brrr_client.errors import (
     ConnectionFailedError,
     JobCancelledError,
@@ -145,6 +145,23 @@ def tree(settings: Settings, job_id: str, depth: int | None) -> Operation[Tree]:
     """The tree of a job's calls."""
     query = {} if depth is None else {"depth": str(depth)}
     return read((yield from exchange(settings, Request("GET", path("jobs", job_id, "tree"), query))), Tree.parse)
+
+
+def logs(settings: Settings, job_id: str, level: LogLevel | None) -> Listing[LogLine]:
+    """The lines of all pages, in the order of time."""
+    query: dict[str, str] = {} if level is None else {"level": level}
+    while True:
+        answer = yield from exchange(settings, Request("GET", path("jobs", job_id, "logs"), query))
+        lines, cursor = read(answer, _lines)
+        for line in lines:
+            yield Give(line)
+        if cursor is None:
+            return
+        query["cursor"] = cursor
+
+
+def _lines(document: Any) -> tuple[list[LogLine], str | None]:
+    return [LogLine.parse(line) for line in document["lines"]], document["next"]
 
 
 def promises(settings: Settings, job_id: str) -> Operation[list[PromiseInfo]]:

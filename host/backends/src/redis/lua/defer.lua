@@ -1,5 +1,5 @@
 -- `Backend::defer`. Arguments: job id, parent, topic, now in ms, limit of messages, run record before or '', run record
--- after, need, '1' if a failure suffices or '', pace, the arguments of `ack`. Then for each child: hash, topic, call record,
+-- after, need, '1' if a failure suffices or '', pace, the arguments of `ack`, those of `keep_log`. Then for each child: hash, topic, call record,
 -- run record with options or '', '1' for a promise or ''.
 --
 -- Returns { 'over' }, { 'limit' }, { 'other', index of a child whose hash stands for another call, that call's task },
@@ -9,7 +9,7 @@ local job_id, parent, topic, now, limit = ARGV[2], ARGV[3], ARGV[4], tonumber(AR
 local run_before, run_after, need = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local fast, pace = ARGV[10] ~= '', tonumber(ARGV[11])
 local seconds = math.floor(now / 1000)
-local FIRST, EACH = 16, 5
+local FIRST, EACH = 18, 5
 
 if is_over(job_id) then return { 'over' } end
 -- All checks come before the first write, so that an error leaves nothing half done.
@@ -135,6 +135,7 @@ local is_ready = ended >= need or fast and has_failed
 local is_looked_at = not is_ready and pace > 0 and ended > 0
 if is_looked_at then run_after = with(run_after, 'look', 'i' .. string.format('%.0f', now + pace) .. 'e') end
 
+keep_log(parent, job_id, ARGV[16], ARGV[17])
 local run_key, run_field = record(parent), 'run/' .. job_id
 local found = call('HGET', run_key, run_field) or ''
 if found == run_before then

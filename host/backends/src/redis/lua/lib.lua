@@ -167,6 +167,58 @@ local function with(s, key, value)
   return sub(s, 1, i - 1) .. encoded(key) .. value .. sub(s, i)
 end
 
+-- What runs have logged -----------------------------------------------------------------------------------------------
+
+-- The record `log` of a call. Each line is a bencoded value.
+local function logged(s)
+  local at = entry(s, 'v')
+  if not at then damaged('no version') end
+  local log = { version = int(s, at), lines = {} }
+  if log.version < 1 then damaged('no known version') end
+  -- Nothing else of a later version can be relied on.
+  if log.version > 1 then return log end
+  for _, key in ipairs({ 'attempt', 'cut', 'upto' }) do
+    at = entry(s, key)
+    log[key] = at and int(s, at) or 0
+  end
+  at = entry(s, 'lines')
+  if at and byte(s, at) ~= 108 then damaged('`lines` is not a list') end
+  at = at and at + 1
+  while at and byte(s, at) ~= 101 do
+    local after = skip(s, at)
+    log.lines[#log.lines + 1] = sub(s, at, after - 1)
+    at = after
+  end
+  return log
+end
+
+local function integer(n) return 'i' .. string.format('%.0f', n) .. 'e' end
+
+-- Keeps what a run has logged: `NewLines::after` in `records/log.rs`. `new` is '' if that is nothing, else the record
+-- as it is if there was none before. `keep` is the most bytes of its lines.
+local function keep_log(hash, job_id, new, keep)
+  if new == '' then return end
+  local key, field = record(hash), 'log/' .. job_id
+  local s = call('HGET', key, field)
+  local old = s and unless_damaged(nil, logged, s)
+  if not old then return call('HSET', key, field, new) end
+  new = logged(new)
+  local seen = old.attempt == new.attempt and old.upto or 0
+  if old.version > 1 or old.attempt > new.attempt or new.upto <= seen then return end
+  local lines, cut, size, first = old.lines, old.cut, 0, 1
+  if new.cut > 0 then lines, cut = {}, cut + #lines + new.cut end
+  for _, line in ipairs(new.lines) do
+    if int(line, entry(line, 'end')) > seen then lines[#lines + 1] = line end
+  end
+  for _, line in ipairs(lines) do size = size + #line end
+  while lines[first] and size > tonumber(keep) do
+    size, first = size - #lines[first], first + 1
+  end
+  s = with(with(s, 'attempt', integer(new.attempt)), 'upto', integer(new.upto))
+  s = with(s, 'cut', integer(cut + first - 1))
+  call('HSET', key, field, with(s, 'lines', 'l' .. table.concat(lines, '', first) .. 'e'))
+end
+
 -- What a call is ------------------------------------------------------------------------------------------------
 
 local function described(s)
@@ -601,6 +653,17 @@ local function check_job(job_id, ended)
   if ended ~= '' then is_over(job_id) end
 end
 
+-- The sets of jobs: see `keys.rs`.
+local function jobs_in(state) return P .. 'brrr:jobs:' .. state end
+
+-- Moves a job from the set of live jobs to that of its state. If another program has put something else at one of these keys, the
+-- job stays where it is, and readers see its state in its record.
+local function index_end(job_id, state)
+  local position = redis.pcall('ZSCORE', P .. 'brrr:jobs', job_id)
+  redis.pcall('ZREM', jobs_in('alive'), job_id)
+  if state ~= 'completed' and type(position) == 'string' then redis.pcall('ZADD', jobs_in(state), position, job_id) end
+end
+
 -- Records how a job ended, if we have a record of it and it is not over.
 local function mark_over(job_id, state, at)
   local job = call('HGET', job_record(job_id), 'job')
@@ -608,6 +671,7 @@ local function mark_over(job_id, state, at)
   if not job or entry(job, 'state') then return end
   job = with(with(job, 'state', encoded(state)), 'ended', 'i' .. at .. 'e')
   call('HSET', job_record(job_id), 'job', job)
+  index_end(job_id, state)
   -- For those who wait for the job. The user may have no permission for it, and then they look by themselves.
   redis.pcall('PUBLISH', P .. 'brrr:over', '')
 end

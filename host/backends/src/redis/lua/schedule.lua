@@ -1,7 +1,7 @@
 -- `Backend::schedule`. Arguments: hash, job id, topic, records of the call, of the job and `latest_job` (before its message
 -- is sent, and after), the client's time, milliseconds until the job's deadline or '' (no deadline) and the message for
 -- the deadline, milliseconds until the job's start or '' (now) and the message for the start. These messages are in the
--- format of delayed messages. Returns 'queued', 'done', 'taken' (the id belongs to a job of another call), or { task }:
+-- format of delayed messages. The rest are the sets of jobs that the job is in (`keys.rs`). Returns 'queued', 'done', 'taken' (the id belongs to a job of another call), or { task }:
 -- the hash stands for a call of that task.
 
 local hash, job_id, topic, now, left, last = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[9]), ARGV[10], ARGV[11]
@@ -85,7 +85,9 @@ if call('HSETNX', job_record(job_id), 'job', ARGV[6]) == 1 then
   local time, jobs = call('TIME'), P .. 'brrr:jobs'
   local position, last = time[1] * 1000000 + time[2], call('ZREVRANGE', jobs, 0, 0, 'WITHSCORES')
   if last[2] and tonumber(last[2]) >= position then position = tonumber(last[2]) + 1 end
-  call('ZADD', jobs, 'NX', string.format('%.0f', position), job_id)
+  position = string.format('%.0f', position)
+  call('ZADD', jobs, 'NX', position, job_id)
+  for n = 14, #ARGV do call('ZADD', ARGV[n], position, job_id) end
   is_new = true
 end
 if not is_new then

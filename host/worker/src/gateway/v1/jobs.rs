@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Json, extract};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use brrr_protocol::client::{Cancelled, Retried};
-use brrr_protocol::model::{JobId, Outcome};
+use brrr_protocol::events::State;
+use brrr_protocol::model::{CallHash, JobId, Outcome};
+use brrr_protocol::ports::is_job_cursor;
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::tree::{Bounds, Tree};
 use bytes::Bytes;
@@ -22,20 +24,21 @@ use super::Answer;
 use super::etag::{etag, tagged};
 use super::problem::{Problem, ProblemKind};
 use super::request::{NoBody, bad, job_id, key, off_loop, wait};
+use super::start::moment;
 use crate::gateway::Gateway;
 use crate::gateway::results::Sendable;
-use crate::job_list::JobList;
+use crate::job_list::{JobList, WantedJobs};
 use crate::new_call::new_job_id;
 use crate::view::FailureView;
-use crate::view::job::{JobView, state_of};
+use crate::view::job::JobView;
 use crate::view::tree::document;
 
 /// The most jobs of a page, and the number if none is given.
 const MOST_LISTED: usize = 500;
 const LISTED: usize = 50;
 
-/// The most jobs that one request looks at. A filter may leave out very many.
-const MOST_LOOKED_AT: usize = 5_000;
+/// The most queries of the backend for one request. A filter that no index serves may leave out very many jobs.
+const QUERIES: usize = 5;
 
 /// The most levels and lines of a tree.
 const DEPTH: u16 = 50;
@@ -55,7 +58,7 @@ pub struct Shown {
     pub location: bool,
 }
 
-fn no_such_job(job_id: &JobId) -> Problem {
+pub fn no_such_job(job_id: &JobId) -> Problem {
     Problem::new(ProblemKind::NoSuchJob, format!("there is no record of job {job_id}"))
 }
 
@@ -80,7 +83,7 @@ async fn record(gateway: &Gateway, id: &JobId, wait: Option<Duration>) -> Result
 pub async fn show(gateway: &Gateway, id: &JobId, shown: Shown) -> Answer {
     let job = record(gateway, id, shown.wait).await?;
     let (client, backend) = (&gateway.shared.client, &*gateway.shared.backend);
-    let view = JobView::of(backend, id, &job, client.now()).await?;
+    let view = JobView::of(backend, id, &job, client.now()).await;
     // A job has only texts and numbers, so this never fails.
     let mut json = serde_json::to_string(&view).unwrap_or_default();
     // The closing brace comes after the result.
@@ -118,7 +121,7 @@ pub async fn show(gateway: &Gateway, id: &JobId, shown: Shown) -> Answer {
 }
 
 /// The ETag of a job that is over, or of its result.
-async fn tag_of(gateway: &Gateway, json: String, value: Bytes) -> Result<HeaderValue, Problem> {
+pub async fn tag_of(gateway: &Gateway, json: String, value: Bytes) -> Result<HeaderValue, Problem> {
     off_loop(gateway, value.len(), move || Ok(etag(&[json.as_bytes(), &value]))).await
 }
 
@@ -130,15 +133,15 @@ fn applied(response: &mut Response, wait: Option<Duration>) {
     }
 }
 
-/// Reserves memory for the value of a job.
-fn room_for(gateway: &Gateway, job: &JobRecord, value: Bytes) -> Result<Sendable, Problem> {
+/// Reserves memory for the value of a call.
+pub fn room_for(gateway: &Gateway, call: &CallHash, value: Bytes) -> Result<Sendable, Problem> {
     let busy = || Problem::new(ProblemKind::Busy, "too many large results are being read at once; try again later");
-    gateway.shared.results.room_for(&job.call, value).ok_or_else(busy)
+    gateway.shared.results.room_for(call, value).ok_or_else(busy)
 }
 
 /// The job with its value. JSON is sent as it is stored, so no number loses digits.
 fn with_value(gateway: &Gateway, job: &JobRecord, json: String, value: Bytes) -> Result<Body, Problem> {
-    let held = room_for(gateway, job, value)?;
+    let held = room_for(gateway, &job.call, value)?;
     if held.is_json() {
         return Ok(held.into_body(Bytes::from(format!("{json},\"result\":")), "}"));
     }
@@ -160,7 +163,11 @@ fn with_value(gateway: &Gateway, job: &JobRecord, json: String, value: Bytes) ->
         (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn read(State(gateway): State<Gateway>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+pub async fn read(
+    extract::State(gateway): extract::State<Gateway>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
     let shown = Shown { wait: wait(&headers), request: Some(headers), ..Shown::default() };
     show(&gateway, &job_id(id)?, shown).await
 }
@@ -191,7 +198,7 @@ pub struct JobWithResult {
     ),
     responses(
         (status = 200, description = "The value: JSON, or other bytes", content(
-            (Object = "application/json"), (Vec<u8> = "application/octet-stream"),
+            (serde_json::Value = "application/json"), (Vec<u8> = "application/octet-stream"),
         )),
         (status = 304, description = "The client has this value: `if-none-match` names its ETag"),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
@@ -200,7 +207,11 @@ pub struct JobWithResult {
         (status = 410, description = "`forgotten`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn result(State(gateway): State<Gateway>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+pub async fn result(
+    extract::State(gateway): extract::State<Gateway>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
     let (id, wait) = (job_id(id)?, wait(&headers));
     let job = record(&gateway, &id, wait).await?;
     let _turn = gateway.shared.results.turn().await;
@@ -208,7 +219,7 @@ pub async fn result(State(gateway): State<Gateway>, Path(id): Path<String>, head
     match outcome {
         Some(Ok(value)) => {
             let tag = tag_of(&gateway, String::new(), value.clone()).await?;
-            let held = room_for(&gateway, &job, value)?;
+            let held = room_for(&gateway, &job.call, value)?;
             let media = if held.is_json() { "application/json" } else { "application/octet-stream" };
             let body = held.into_body(Bytes::new(), "");
             let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, media)], body).into_response();
@@ -234,11 +245,19 @@ pub struct ListQuery {
     topic: Option<String>,
     /// Only jobs of this task.
     task: Option<String>,
+    /// Only jobs with this label.
+    label: Option<String>,
+    /// Only jobs that were accepted at this time or later (RFC 3339).
+    #[param(format = DateTime)]
+    since: Option<String>,
+    /// Only jobs that were accepted before this time (RFC 3339).
+    #[param(format = DateTime)]
+    until: Option<String>,
     /// How many jobs: 1 to 500, 50 unless given.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// `next` of the page before.
-    #[param(pattern = "^[0-9]{1,19}$")]
+    #[param(pattern = "^[0-9]{1,19}(-[0-9a-f]{16})?$")]
     cursor: Option<String>,
 }
 
@@ -260,7 +279,7 @@ pub struct JobsPage {
     ),
 )]
 pub async fn list(
-    State(gateway): State<Gateway>,
+    extract::State(gateway): extract::State<Gateway>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<JobsPage>, Problem> {
     let Query(query) = query.map_err(|error| bad(error.body_text()))?;
@@ -268,27 +287,26 @@ pub async fn list(
     if !(1..=MOST_LISTED).contains(&limit) {
         return Err(bad(format!("limit is 1 to {MOST_LISTED}, not {limit}")));
     }
-    let states = ["scheduled", "running", "completed", "failed", "cancelled", "timed-out"];
-    if let Some(other) = query.state.as_deref().filter(|state| !states.contains(state)) {
-        return Err(bad(format!("there is no state {other:?}; the states are {}", states.join(", "))));
+    let state = query.state.as_deref().map(state).transpose()?;
+    if query.cursor.as_deref().is_some_and(|cursor| !is_job_cursor(cursor)) {
+        return Err(bad("the cursor is not one that a page named as `next`"));
     }
-    let before = query.cursor.as_deref().map(str::parse::<u64>).transpose();
-    let before = before.map_err(|_| bad("the cursor is not one that a page named as `next`"))?;
+    let time = |name: &str, text: &Option<String>| text.as_deref().map(|text| moment(name, text)).transpose();
+    let (since, until) = (time("since", &query.since)?, time("until", &query.until)?);
+    let wanted = WantedJobs { state, topic: query.topic, task: query.task, label: query.label, since, until };
     let (client, backend) = (&gateway.shared.client, &*gateway.shared.backend);
-    let now = client.now();
-    let wanted = |job: &JobRecord| {
-        query.state.as_deref().is_none_or(|state| state == state_of(job, now).as_str())
-            && query.topic.as_deref().is_none_or(|topic| topic == job.topic.as_str())
-    };
-    let page = JobList { backend, client, now }.page(before, limit, MOST_LOOKED_AT, wanted).await?;
-    let mut jobs = Vec::with_capacity(page.jobs.len());
-    for listed in &page.jobs {
-        let view = JobView::of(backend, &listed.job_id, &listed.job, now).await?;
-        if query.task.is_none() || view.task == query.task {
-            jobs.push(view);
-        }
-    }
-    Ok(Json(JobsPage { jobs, next: page.next.map(|position| position.to_string()) }))
+    let list = JobList { backend, client, now: client.now() };
+    let page = list.page(&wanted, query.cursor, limit, QUERIES).await?;
+    Ok(Json(JobsPage { jobs: JobView::of_all(backend, &page.jobs, list.now).await, next: page.next }))
+}
+
+/// A state of jobs by its name.
+fn state(text: &str) -> Result<State, Problem> {
+    let states = [State::Scheduled, State::Running, State::Completed, State::Failed, State::Cancelled, State::TimedOut];
+    states.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
+        let names = states.map(State::as_str).join(", ");
+        bad(format!("there is no state {text:?}; the states are {names}"))
+    })
 }
 
 /// How much of a tree is shown.
@@ -312,7 +330,7 @@ pub struct TreeQuery {
     ),
 )]
 pub async fn tree(
-    State(gateway): State<Gateway>,
+    extract::State(gateway): extract::State<Gateway>,
     Path(id): Path<String>,
     query: Result<Query<TreeQuery>, QueryRejection>,
 ) -> Answer {
@@ -339,7 +357,7 @@ pub async fn tree(
         (status = 409, description = "`job-over`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn cancel(State(gateway): State<Gateway>, Path(id): Path<String>, _: NoBody) -> Answer {
+pub async fn cancel(extract::State(gateway): extract::State<Gateway>, Path(id): Path<String>, _: NoBody) -> Answer {
     let (id, client) = (job_id(id)?, &gateway.shared.client);
     match client.cancel(&id, client.now()).await? {
         Cancelled::Done | Cancelled::Already(JobState::Cancelled) => show(&gateway, &id, Shown::default()).await,
@@ -365,7 +383,12 @@ pub async fn cancel(State(gateway): State<Gateway>, Path(id): Path<String>, _: N
         (status = 409, description = "`job-alive`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn retry(State(gateway): State<Gateway>, Path(id): Path<String>, headers: HeaderMap, _: NoBody) -> Answer {
+pub async fn retry(
+    extract::State(gateway): extract::State<Gateway>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    _: NoBody,
+) -> Answer {
     let (id, client) = (job_id(id)?, &gateway.shared.client);
     // With a key the job is retried once, however often it is asked for.
     let new = key(&headers)?.map_or_else(new_job_id, |key| Ok(JobId::of_retry(&id, &key)))?;

@@ -1,16 +1,20 @@
 //! `/v1`: start and follow jobs, answer promises, look at topics and dead letters. The OpenAPI document is made from this code.
 //!
 //! - `start`: starts jobs; `jobs`: reads, lists, cancels and retries them; `promises`: answers them
+//! - `calls`: one call of a job, with its payload and its result
+//! - `logs`: what the calls of a job have logged
 //! - `components`: uploads code; `deployments`: pushes it, and changes which revision takes jobs; `push_token`: who may do so
 //! - `events`: server-sent events; `topics`: topics and dead letters; `schedules`: schedules of topics
 //! - `problem`: errors; `request`: bodies and headers; `etag`: answers that a client has already
 
+mod calls;
 pub mod components;
 mod deployments;
 mod document;
-mod etag;
+pub mod etag;
 mod events;
 mod jobs;
+mod logs;
 pub mod problem;
 mod promises;
 mod push_token;
@@ -43,8 +47,14 @@ pub fn router() -> Router<Gateway> {
         .routes(routes!(jobs::read))
         .routes(routes!(jobs::result))
         .routes(routes!(jobs::tree))
+        .routes(routes!(logs::of_job))
+        .routes(routes!(logs::of_call))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::retry))
+        .routes(routes!(calls::read))
+        .routes(routes!(calls::payload))
+        .routes(routes!(calls::result))
+        .routes(routes!(promises::open))
         .routes(routes!(promises::awaited))
         .routes(routes!(promises::resolve))
         .routes(routes!(promises::reject))

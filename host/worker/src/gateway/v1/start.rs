@@ -228,7 +228,7 @@ pub fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
     if time > LONGEST { Err(bad(format!("{name}: longer than 100 years"))) } else { Ok(time) }
 }
 
-fn moment(name: &str, text: &str) -> Result<Millis, Problem> {
+pub fn moment(name: &str, text: &str) -> Result<Millis, Problem> {
     let time = text.parse::<jiff::Timestamp>();
     let time = time.map_err(|error| bad(format!("{name}: {error}; write it as 2030-01-31T18:00:00Z")))?;
     Millis::try_from(time.as_millisecond()).map_err(|_| bad(format!("{name}: that is before 1970")))
