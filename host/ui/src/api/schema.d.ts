@@ -76,6 +76,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/jobs/{job}/calls/{call}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The lines that a call has logged and printed in a job. */
+        get: operations["readCallLogs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/jobs/{job}/calls/{call}/payload": {
         parameters: {
             query?: never;
@@ -136,6 +153,23 @@ export interface paths {
         };
         /** The events of a job, until its end. `Last-Event-ID` continues after that event. */
         get: operations["followJob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{job}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The lines that the calls of a job have logged and printed. The lines of a run are there when the run has ended. */
+        get: operations["readLogs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -471,6 +505,35 @@ export interface components {
         AwaitedPromises: {
             promises: components["schemas"]["AwaitedPromise"][];
         };
+        /** @description A page of the lines of one call. */
+        CallLogsPage: {
+            /**
+             * Format: int64
+             * @description How many lines of the call are not kept any more. They were before the first one that is.
+             */
+            cut: number;
+            /** @description The lines, in the order in which the call has logged them. */
+            lines: components["schemas"]["LogLineView"][];
+            /** @description There are more lines now. */
+            more: boolean;
+            /**
+             * Format: int64
+             * @description `from` of the next page. With it, a later request gets the lines that were written since.
+             */
+            next: number;
+        };
+        /** @description A call with lines that are not kept any more. */
+        CutLogs: {
+            /** @description The hash of the call. */
+            call: string;
+            /**
+             * Format: int64
+             * @description How many lines were before the first one that is kept.
+             */
+            lines: number;
+            /** @description The task of the call. `null`: no record describes the call. */
+            task?: string | null;
+        };
         /** @description A dead letter as JSON. */
         DeadLetter: {
             /** @description When it was set aside. */
@@ -549,7 +612,7 @@ export interface components {
             starts?: string | null;
             /** @description `scheduled`, `running`, `completed`, `failed`, `cancelled` or `timed-out`. */
             state: string;
-            /** @description The task of the job's call. `null`: the record of the call is no longer in the store. */
+            /** @description The task of the job's call. `null`: it is not known. */
             task?: string | null;
             /** @description The topic of the job's call. */
             topic: string;
@@ -601,6 +664,50 @@ export interface components {
             /** @description The jobs, newest first. */
             jobs: components["schemas"]["Job"][];
             /** @description The cursor of the next page. `null`: this is the last page. A page may have fewer jobs than asked for, and another one after it. */
+            next?: string | null;
+        };
+        /** @description A line that a call has logged or printed. */
+        LogLineView: {
+            /**
+             * Format: int32
+             * @description In which attempt of the call, from 1.
+             */
+            attempt: number;
+            /** @description The hash of the call. */
+            call: string;
+            /** @description The fields that were logged with it. Of two fields with one name the last one counts. */
+            fields?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description How many bytes of a long line are left out.
+             */
+            left_out?: number | null;
+            /** @description `trace`, `debug`, `info`, `warn` or `error`. What was printed to stdout or stderr has `info`. */
+            level: string;
+            /**
+             * Format: int64
+             * @description The number of the line among all lines of the call in the job, from 0. Numbers that are missing before the first line
+             *     are those of lines that are not kept any more.
+             */
+            number: number;
+            /** @description `log`, `stdout` or `stderr`: where the line comes from. */
+            stream: string;
+            /** @description The task of the call. `null`: no record describes the call. */
+            task?: string | null;
+            /** @description The text. It comes from a handler, so it may have control characters. */
+            text: string;
+            /** @description When, by the clock of the backend as its worker knew it. */
+            time: string;
+        };
+        /** @description A page of lines. */
+        LogsPage: {
+            /** @description The calls on this page of which older lines are not kept any more. */
+            cut: components["schemas"]["CutLogs"][];
+            /** @description The lines, in the order of time. The lines of one call are in the order in which it has logged them. */
+            lines: components["schemas"]["LogLineView"][];
+            /** @description The cursor of the next page. `null`: this is the last page so far. A line that is written later may have an earlier time. */
             next?: string | null;
         };
         /** @description A promise that a running job waits for. */
@@ -736,6 +843,17 @@ export interface components {
             /** @description The new job, if the call had failed in its job. `null`: the message was sent as it was. */
             job?: string | null;
         };
+        /** @description A component that a worker serves. */
+        ServedComponent: {
+            /** @description `sha256:` and its digest. */
+            digest: string;
+            /** @description The place in a registry that it was pulled from, with the digest of its manifest. */
+            from?: string | null;
+            /** @description Its name. */
+            name: string;
+            /** @description The key and the trusted comment of its signature, if the worker runs only what trusted keys have signed. */
+            signed_by?: string | null;
+        };
         /** @description An event as it is sent. (For the document only.) The first one has only an id, which says where the stream begins. */
         ServerSentEvent: {
             /** @description The change, as JSON: `at`, `subject`, `job`, `call`, `task`, `topic`, `from`, `to`, `attempt`, `failure`, … */
@@ -809,6 +927,8 @@ export interface components {
         };
         /** @description A worker of a topic that has said lately that it runs. */
         Worker: {
+            /** @description The components that it was started with. Empty: it runs what is pushed to the topic, or functions of a program. */
+            components: components["schemas"]["ServedComponent"][];
             /** @description The name of its machine. */
             host: string;
             /**
@@ -896,6 +1016,12 @@ export interface operations {
                 topic?: string;
                 /** @description Only jobs of this task. */
                 task?: string;
+                /** @description Only jobs with this label. */
+                label?: string;
+                /** @description Only jobs that were accepted at this time or later (RFC 3339). */
+                since?: string;
+                /** @description Only jobs that were accepted before this time (RFC 3339). */
+                until?: string;
                 /** @description How many jobs: 1 to 500, 50 unless given. */
                 limit?: number;
                 /** @description `next` of the page before. */
@@ -1122,6 +1248,56 @@ export interface operations {
             };
         };
     };
+    readCallLogs: {
+        parameters: {
+            query?: {
+                /** @description Only lines of this level or a more severe one: `trace`, `debug`, `info`, `warn` or `error`. */
+                level?: string;
+                /** @description How many lines: 1 to 5000, 1000 unless given. */
+                limit?: number;
+                /** @description Only lines with this number or a higher one: the `next` of an answer before. */
+                from?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The job's id */
+                job: string;
+                /** @description The hash of the call */
+                call: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of lines. A call that has logged nothing in the job, and one that is not the job's, has none */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallLogsPage"];
+                };
+            };
+            /** @description `bad-request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no-such-job` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readCallPayload: {
         parameters: {
             query?: never;
@@ -1305,6 +1481,54 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": components["schemas"]["ServerSentEvent"];
+                };
+            };
+            /** @description `bad-request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no-such-job` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readLogs: {
+        parameters: {
+            query?: {
+                /** @description Only lines of this level or a more severe one: `trace`, `debug`, `info`, `warn` or `error`. */
+                level?: string;
+                /** @description How many lines: 1 to 5000, 1000 unless given. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The job's id */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of lines */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogsPage"];
                 };
             };
             /** @description `bad-request` */
