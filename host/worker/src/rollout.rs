@@ -18,6 +18,9 @@ use utoipa::ToSchema;
 /// The time between two looks at what the workers say.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// Within this time a worker that could not load a revision has tried again, if it was sent again. Workers look every few seconds.
+const TRIED_AGAIN: Duration = Duration::from_secs(8);
+
 /// A push that is under way.
 pub struct Rollout<'a> {
     client: &'a Client,
@@ -122,7 +125,7 @@ impl<'a> Rollout<'a> {
         if !self.is_staged {
             until_in_force(self.client, record).await;
         }
-        if self.is_staged || done.new && self.has_followers {
+        if self.is_staged || (done.new || done.resent) && self.has_followers {
             self.wait_for_workers(&mut done, at_most).await?;
         }
         if self.is_staged && done.is_everywhere() {
@@ -145,6 +148,10 @@ impl<'a> Rollout<'a> {
             for (worker, info) in followers(self.client, self.topic).await? {
                 match info.revisions.get(&done.revision) {
                     Some(RevisionState::Loaded) => done.loaded.push(worker),
+                    // This may be what the worker has said of it before it was sent again.
+                    Some(RevisionState::Failed(_)) if done.resent && begun.elapsed() < TRIED_AGAIN => {
+                        done.silent.push(worker);
+                    }
                     Some(RevisionState::Failed(reason)) => {
                         done.failed.push(FailedWorker { worker, reason: reason.clone() });
                     }
