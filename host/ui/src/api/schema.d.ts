@@ -4,6 +4,43 @@
  */
 
 export interface paths {
+    "/v1/components": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Uploads a component. Chunks that are in the store are not written again. It takes no jobs by that: push a revision with it, or
+         *     start a job of `TASK@sha256:…`.
+         */
+        post: operations["uploadComponent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/components/{digest}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A component in the store. A component that no revision and no live job names is removed some time after an hour (`gc`). */
+        get: operations["readComponent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -392,7 +429,62 @@ export interface paths {
         /** The revisions of a topic's code, and which workers have loaded them. */
         get: operations["listDeployments"];
         put?: never;
+        /**
+         * Pushes a revision of components that were uploaded. It takes jobs once every worker has loaded it. With `Prefer: wait=60` the request
+         *     waits for that at most so long (30 s unless given). After 202 the same request goes on where this one was.
+         */
+        post: operations["pushRevision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/topics/{topic}/deployments/{revision}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
         post?: never;
+        /** Removes a revision. It takes no more jobs, and its live jobs go on with the next newer one. */
+        delete: operations["removeRevision"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/topics/{topic}/deployments/{revision}/ramp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Changes the part of new jobs that a revision takes. */
+        post: operations["rampRevision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/topics/{topic}/deployments/{revision}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets the code of an earlier revision take all new jobs, as a new revision, which is the answer. The same request again changes nothing. */
+        post: operations["rollBack"];
         delete?: never;
         options?: never;
         head?: never;
@@ -522,6 +614,20 @@ export interface components {
              */
             next: number;
         };
+        /** @description A component in the store. */
+        Component: {
+            /** @description `sha256:` and its digest. */
+            digest: string;
+            /** @description What it was built with. Empty: it does not say. */
+            sdk: string;
+            /**
+             * Format: int64
+             * @description Its size in bytes.
+             */
+            size: number;
+            /** @description Its tasks. A job calls one of them as `TASK@sha256:…`, where workers accept code. */
+            tasks: string[];
+        };
         /** @description A call with lines that are not kept any more. */
         CutLogs: {
             /** @description The hash of the call. */
@@ -560,6 +666,13 @@ export interface components {
         DeadLetterList: {
             /** @description The dead letters, oldest first. */
             dead_letters: components["schemas"]["DeadLetter"][];
+        };
+        /** @description A worker that can't load a revision. */
+        FailedWorker: {
+            /** @description Why. */
+            reason: string;
+            /** @description The worker. */
+            worker: string;
         };
         /** @description A failure as JSON. */
         Failure: {
@@ -710,6 +823,37 @@ export interface components {
             /** @description The cursor of the next page. `null`: this is the last page so far. A line that is written later may have an earlier time. */
             next?: string | null;
         };
+        /** @description A revision to push. */
+        NewRevision: {
+            /** @description Who pushes it, for people. */
+            by?: string;
+            /** @description The components, which have all tasks of the topic. They were uploaded before. */
+            components: components["schemas"]["NewRevisionComponent"][];
+            /**
+             * @description Which revision runs a job: the one of the job's creation (`pinned`), or always the `newest`. Not given: as before, `pinned` at
+             *     first.
+             */
+            follow?: string | null;
+            /**
+             * Format: int32
+             * @description How many of the newest revisions stay even if no job needs them. Not given: as before, 10 at first.
+             */
+            keep?: number | null;
+            /** @description What is new, for people. */
+            note?: string;
+            /**
+             * Format: int32
+             * @description The part of new jobs that it takes, in percent: 100 unless given. The revisions before it take the rest.
+             */
+            percent?: number | null;
+        };
+        /** @description A component of a revision. */
+        NewRevisionComponent: {
+            /** @description The digest, as its upload has answered it. */
+            digest: string;
+            /** @description The name, for people. Not given: the first digits of its digest. */
+            name?: string | null;
+        };
         /** @description A promise that a running job waits for. */
         OpenPromise: components["schemas"]["AwaitedPromise"] & {
             /** @description When the job was asked for. */
@@ -752,6 +896,39 @@ export interface components {
         PromiseStatus: {
             /** @description `resolved` or `rejected`. */
             status: string;
+        };
+        /** @description What became of a push. */
+        PushedRevision: {
+            /** @description The workers that can't load it. */
+            failed: components["schemas"]["FailedWorker"][];
+            /** @description The workers that have loaded the revision. */
+            loaded: string[];
+            /** @description False: the newest revision has had these components already. */
+            new: boolean;
+            /**
+             * Format: int32
+             * @description The part of new jobs that it takes now, in percent.
+             */
+            percent: number;
+            /** @description A component that was there has got a signature, or chunks that were missing. Workers that could not load it try again. */
+            resent: boolean;
+            /**
+             * Format: int64
+             * @description The number of the revision.
+             */
+            revision: number;
+            /** @description The workers that have not said yet what became of it. */
+            silent: string[];
+            /** @description The topic. */
+            topic: string;
+        };
+        /** @description A part of the jobs. */
+        Ramp: {
+            /**
+             * Format: int32
+             * @description The part of new jobs, in percent.
+             */
+            percent: number;
         };
         /** @description The body of a rejection. */
         Rejection: {
@@ -811,6 +988,13 @@ export interface components {
              * @description The part, in percent.
              */
             percent: number;
+        };
+        /** @description Why earlier code is to take all jobs. */
+        Rollback: {
+            /** @description Who does it, for people. */
+            by?: string;
+            /** @description Why, for people. */
+            note?: string;
         };
         /** @description The schedules of a topic. */
         ScheduleList: {
@@ -878,7 +1062,7 @@ export interface components {
             options?: components["schemas"]["JobOptions"];
             /** @description Instead of `input`: the payload's bytes as they are, in Base64. */
             payload_base64?: string | null;
-            /** @description The task of the job's call. */
+            /** @description The task of the job's call. `TASK@sha256:…`: the task in the component of this digest, which was uploaded. */
             task: string;
             /** @description The topic. Not given: the topic of the gateway whose workers handle the task. */
             topic?: string | null;
@@ -925,10 +1109,26 @@ export interface components {
         TopicList: {
             topics: components["schemas"]["TopicLine"][];
         };
+        /** @description A component that was uploaded. */
+        UploadedComponent: components["schemas"]["Component"] & {
+            /** @description The number of its chunks. */
+            chunks: number;
+            /**
+             * Format: int64
+             * @description The bytes that these chunks take in the store, compressed.
+             */
+            new_bytes: number;
+            /** @description The number of chunks that were not in the store. */
+            new_chunks: number;
+        };
         /** @description A worker of a topic that has said lately that it runs. */
         Worker: {
+            /** @description It also runs components that calls bring along. */
+            accepts_code: boolean;
             /** @description The components that it was started with. Empty: it runs what is pushed to the topic, or functions of a program. */
             components: components["schemas"]["ServedComponent"][];
+            /** @description It serves the revisions that are pushed to the topic. */
+            follows: boolean;
             /** @description The name of its machine. */
             host: string;
             /**
@@ -970,6 +1170,144 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    uploadComponent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The component, of 256 MiB at most */
+        requestBody: {
+            content: {
+                "application/wasm": number[];
+            };
+        };
+        responses: {
+            /** @description It was there already */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedComponent"];
+                };
+            };
+            /** @description It was not in the store, or not all of it */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedComponent"];
+                };
+            };
+            /** @description `bad-request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized`: the push token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `push-not-allowed` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-a-component` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `busy`, `backend-unavailable` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readComponent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The digest of the component */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The component */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Component"];
+                };
+            };
+            /** @description `bad-request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no-such-component` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     followAll: {
         parameters: {
             query?: {
@@ -1098,7 +1436,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `no-such-task`, `no-such-topic` */
+            /** @description `no-such-task`, `no-such-topic`, `no-such-component` */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1107,7 +1445,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key-reused`, `hash-conflict` */
+            /** @description `key-reused`, `hash-conflict`, `code-not-accepted` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2115,6 +2453,369 @@ export interface operations {
             };
             /** @description `no-such-topic` */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pushRevision: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `wait=30`: how long to wait for the workers, at most 60 s */
+                prefer?: string | null;
+            };
+            path: {
+                /** @description The topic */
+                topic: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRevision"];
+            };
+        };
+        responses: {
+            /** @description It was there already, and takes its part of the jobs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushedRevision"];
+                };
+            };
+            /** @description It was pushed, and takes its part of the jobs */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushedRevision"];
+                };
+            };
+            /** @description It was pushed, and takes no jobs yet: not all workers have loaded it */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushedRevision"];
+                };
+            };
+            /** @description `bad-request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized`: the push token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `push-not-allowed` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no-such-topic`, `no-such-component` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `cannot-load`: a worker can't load it, and it takes no jobs; `revision-refused` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `busy`, `backend-unavailable` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    removeRevision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The topic */
+                topic: string;
+                /** @description The number of the revision */
+                revision: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized`: the push token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `push-not-allowed` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no-such-topic`, `no-such-revision` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rampRevision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The topic */
+                topic: string;
+                /** @description The number of the revision */
+                revision: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Ramp"];
+            };
+        };
+        responses: {
+            /** @description The revision */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revision"];
+                };
+            };
+            /** @description `bad-request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized`: the push token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `push-not-allowed` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no-such-topic`, `no-such-revision` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `revision-refused` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rollBack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The topic */
+                topic: string;
+                /** @description The number of the revision whose code is wanted */
+                revision: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rollback"];
+            };
+        };
+        responses: {
+            /** @description The newest revision, which has that code */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revision"];
+                };
+            };
+            /** @description `bad-request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized`: the push token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `push-not-allowed` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no-such-topic`, `no-such-revision` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `revision-refused` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
