@@ -93,7 +93,7 @@ pub fn all() -> Vec<Mutant> {
             .edit("step/mod.rs", "            && job.is_delayed(now)", "&& !$on && job.is_delayed(now)")
             .found_by(LATER),
         breaks("delayed-taken-for-lost", "A job that has not started is no finding of doctor")
-            .edit("doctor/survey.rs", "                    if job.is_delayed(look.now) {", "if !$on && job.is_delayed(look.now) {")
+            .edit("doctor/survey.rs", "                if job.is_delayed(look.now) {", "if !$on && job.is_delayed(look.now) {")
             .elsewhere("tests/backends: a_job_that_starts_later_is_no_finding"),
         breaks("no-detached-job", "The detached jobs of a run are started")
             .edit("step/detached.rs", "        if jobs.is_empty() {", "if $on || jobs.is_empty() {")
