@@ -38,7 +38,8 @@ const FAULTS: [Event; 7] = [
 /// One fault at each access, and then another one.
 #[test]
 fn no_line_is_lost_or_doubled() {
-    let (graph, mut histories, stride) = (graph(2), 0, stride());
+    // A history takes long here: its graph sleeps, fails and is tried again.
+    let (graph, mut histories, stride) = (graph(2), 0, stride() * 4);
     for transactional in [false, true] {
         let of = |events: &[(i64, Event)]| {
             let plan = Plan { transactional, logs: true, ..Plan::of(events) };
