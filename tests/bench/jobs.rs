@@ -106,7 +106,7 @@ async fn fill(backend: &Arc<dyn Backend>, n: u64) {
         if i + 1 < n {
             let message = Message { job_id, call: hash };
             // The messages stay in the queue until the end.
-            let work = Work { message, topic: trees::TOPIC.into(), receipt: None, ends_job: true, now };
+            let work = Work { message, topic: trees::TOPIC.into(), receipt: None, ends_job: true, now, log: None };
             backend.complete(&work, Bytes::from_static(b"v")).await.expect("completed");
         }
     };
