@@ -97,7 +97,8 @@ fn a_line_is_kept_once() {
     let found = lines(&env, &[&job]);
     assert_eq!(texts(&found), ["before me", "warning me", "after me"]);
     let of = |key: &str| found.iter().map(|line| line[key].clone()).collect::<Vec<_>>();
-    assert_eq!(of("stream"), ["stdout", "log", "stdout"]);
+    // The Rust SDK prints by the log of the host.
+    assert_eq!(of("stream"), ["log", "log", "log"]);
     assert_eq!(of("level"), ["info", "warn", "info"]);
     assert_eq!((of("number"), of("task")), (vec![json!(0), json!(1), json!(2)], vec![json!("prints"); 3]));
     let text = env.run(["logs", &job]);
@@ -134,14 +135,14 @@ fn what_a_run_has_logged_before_its_end_is_kept() {
     for attempt in [1, 2] {
         let has = |line: &Value| {
             line["attempt"] == attempt
-                && line["stream"] == "stderr"
+                && line["level"] == "error"
                 && line["text"].as_str().is_some_and(|t| t.contains("help"))
         };
         assert_eq!(found.iter().filter(|line| has(line)).count(), 1, "{found:?}");
     }
     assert!(env.run(["logs", &job]).ok().contains("#2  "));
 
-    let job = called(&env, &["stdout"], 30);
+    let job = called(&env, &["stdout"], 32);
     let found = lines(&env, &[&job]);
     assert!(found[0]["cut"].as_u64().is_some_and(|cut| cut > 100), "{found:?}");
     assert!(texts(&found).last().is_some_and(|text| text.contains("cut off here")), "{found:?}");
@@ -187,7 +188,7 @@ fn what_a_cancelled_run_has_logged_is_kept() {
     let hostile = guest().with_file_name("rust-hostile.wasm");
     let worker = env.worker(&[hostile.to_str().expect("UTF-8")]);
     let job = schedule(&env, &["stdout"]);
-    worker.wait_for_stderr("cut off here");
+    worker.wait_for_stdout("cut off here");
     env.run(["cancel", &job]).ok();
     crate::harness::eventually("the lines of the stopped run are there", || {
         let ended = env.run(["logs", &job]);

@@ -27,6 +27,7 @@ use crate::error::{ErrorKind, Result};
 use crate::events::{Observer, State};
 use crate::gate::{Entry, Gate};
 use crate::model::{CallHash, Failure, FailureKind, Millis};
+use crate::multi_step::keep_log;
 use crate::options::Options;
 use crate::outcome_cache::OutcomeCache;
 use crate::ports::{Backend, Delivery, Handler, JobHandler, Key, Loaded, Task, Work};
@@ -190,6 +191,8 @@ impl Stage<'_> {
         }
         if let Some(outcome) = &loaded.outcome {
             let end = JobState::of_outcome(outcome);
+            // The job's own call has an outcome when the job was cancelled, and its run was stopped for that.
+            keep_log(self.backend().store(), &self.work_now()).await?;
             self.backend().notify_parents(&self.work, end).await?;
             if self.work.ends_job && loaded.job.as_ref().is_some_and(|job| job.is_over()) {
                 self.report_abandoned(&loaded, self.before, end).await;

@@ -128,7 +128,7 @@ describe("forms", () => {
 });
 
 test("the first screen says what is not all right", () => {
-  const worker = { host: "h", pid: 1, running: 0, seen: "", seen_ms_ago: 30_000, slots: 1, started: "", stopping: false, version: "1", worker: "w" };
+  const worker = { host: "h", pid: 1, running: 0, seen: "", seen_ms_ago: 30_000, slots: 1, started: "", stopping: false, version: "1", worker: "w", accepts_code: false, components: [], follows: false };
   const topic = { topic: "t", depth: 3, tasks: null, workers: [] };
   const job = { job: "j", state: "failed", created: new Date(1_000).toISOString(), call: "c", topic: "t" };
   const seen = { failed: [job], topics: [topic, { ...topic, topic: "u", workers: [worker] }], deadLetters: [], promises: { promises: [], cut: false }, schedules: [] };
