@@ -52,7 +52,9 @@ fn ship(id: u64) -> String {
 }
 
 /// Asks a person whether a refund may be paid.
-#[brrr::handler(scope = "job", input_schema = r#"{
+#[brrr::handler(
+    scope = "job",
+    input_schema = r#"{
     "type": "object",
     "properties": {"order": {"type": "integer"}},
     "required": ["order"],
@@ -69,7 +71,8 @@ fn ship(id: u64) -> String {
             "required": ["approved", "by"]
         }
     }
-}"#)]
+}"#
+)]
 async fn refund(app: App, order: u64) -> Result<serde_json::Value> {
     let approval: serde_json::Value = app.promise("approval").await?;
     Ok(serde_json::json!({"order": order, "approval": approval}))
@@ -126,6 +129,19 @@ fn echo(text: String, #[serde(default)] times: u64) -> String {
 }
 
 brrr::worker!(
-    order, reserve_stock, charge_card, ask_bank, pack_item, ship, refund, question, import, import_batch, import_row, flaky, report,
-    count_orders, echo
+    order,
+    reserve_stock,
+    charge_card,
+    ask_bank,
+    pack_item,
+    ship,
+    refund,
+    question,
+    import,
+    import_batch,
+    import_row,
+    flaky,
+    report,
+    count_orders,
+    echo
 );
