@@ -10,10 +10,10 @@ use crate::deploy::{follower, patched};
 use crate::gateway::{Answer, Http};
 use crate::harness::{Env, Running, TOPIC, eventually, guest};
 
-const PUSH: [(&str, &str); 1] = [("authorization", "Bearer push-0123456789abcdef")];
+pub const PUSH: [(&str, &str); 1] = [("authorization", "Bearer push-0123456789abcdef")];
 
 /// A gateway alone that takes code.
-fn gateway(env: &mut Env) -> (Running, Http) {
+pub fn gateway(env: &mut Env) -> (Running, Http) {
     env.set("BRRR_PUSH_TOKEN", "push-0123456789abcdef");
     let gateway = env.start(["serve", "--http", "127.0.0.1:0"]);
     let http = Http::of(&gateway);

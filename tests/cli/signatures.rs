@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::deploy::{follower_with, hello, patched, push};
 use crate::harness::{Env, TOPIC, eventually, guest};
 use crate::oci::{publish, text};
+use crate::push_http::{PUSH, gateway};
 use crate::registry_server::Registry;
 use crate::servers::missing;
 
@@ -158,6 +161,40 @@ fn revisions_and_code_of_calls_must_be_signed() {
         called => Err(called.stderr),
     });
     assert!(answer.starts_with("Hallo, "), "{answer}");
+    worker.stop().ok();
+}
+
+#[test]
+fn signatures_come_by_http() {
+    if !has_minisign() {
+        return;
+    }
+    let mut env = Env::new();
+    let me = keys(&env, "me");
+    let component = copy(&env, "app.wasm", "Hello, ");
+    let worker = follower_with(&env, &["--trust", &me]);
+    let (gateway, http) = gateway(&mut env);
+    let upload = |more: &[(&str, &str)]| {
+        let headers = [&[PUSH[0], ("content-type", "application/wasm")], more].concat();
+        http.send_bytes("/v1/components", &headers, std::fs::read(&component).expect("the component"))
+    };
+    let signature = std::fs::read(sign(&env, &component, "me", "by http")).expect("a signature");
+    for bad in ["%", "bm8gc2lnbmF0dXJl"] {
+        let refused = upload(&[("component-signature", bad)]);
+        assert!(refused.status == 400 && refused.body.contains("minisign -S"), "{}", refused.body);
+    }
+    let uploaded = upload(&[]);
+    assert_eq!(uploaded.status, 201, "{}", uploaded.body);
+    // The signature comes later, with the same component.
+    let signed = upload(&[("component-signature", &STANDARD.encode(signature))]);
+    assert_eq!((signed.status, &signed.json()["new_bytes"]), (200, &json!(0)), "{}", signed.body);
+    let body = json!({"components": [{"digest": signed.json()["digest"]}]}).to_string();
+    let headers = [PUSH[0], ("prefer", "wait=60")];
+    let pushed = http.send("POST", "/v1/topics/demo/deployments", &headers, Some(&body));
+    assert_eq!((pushed.status, &pushed.json()["percent"]), (201, &json!(100)), "{}", pushed.body);
+    worker.wait_for_stderr("(by http)");
+    assert_eq!(hello(&env, "a"), "Hello, a!");
+    gateway.stop().ok();
     worker.stop().ok();
 }
 

@@ -61,6 +61,19 @@ pub fn all() -> Vec<Mutant> {
         breaks("counter-stays", "Nothing is left of a job that is removed")
             .edit("gc/sweep.rs", "        self.backend.counters().forget(&counters).await?;", "")
             .found_by(TAKEN_UP),
+        breaks("jobs-that-failed-ignored", "A job that did not complete keeps the values of its calls for its retry")
+            .edit(
+                "gc/mark.rs",
+                "*state != IndexedState::Over(JobState::Completed)",
+                "($on && *state == IndexedState::Alive) || (!$on && $right)",
+            )
+            .found_by(NEEDED),
+        breaks("walk-ends-too-early", "The walk through old jobs goes on until a page of jobs that are young")
+            .edit("gc/mark.rs", "if !sorted.was_created {", "if $on || !sorted.was_created {")
+            .found_by(YOUNG),
+        breaks("jobs-that-come-late-ignored", "A job that began meanwhile may stand before the newest one that was seen")
+            .edit("gc/mark.rs", ".saturating_sub(store.jobs_come_late_by())", ".saturating_sub(if $on { 0 } else { store.jobs_come_late_by() })")
+            .found_by(MEANWHILE),
         breaks("latest-job-stays", "Nothing is left of a job that is removed")
             .edit("gc/sweep.rs", "        self.forget_latest_jobs(jobs).await?;", "")
             .found_by(TAKEN_UP),

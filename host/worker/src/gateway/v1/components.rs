@@ -8,6 +8,8 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use brrr_protocol::ErrorKind;
 use brrr_protocol::digest::Digest;
 use brrr_protocol::records::ManifestRecord;
@@ -21,7 +23,11 @@ use super::problem::{Problem, ProblemKind};
 use super::push_token::allowed;
 use super::request::{bad, media_type};
 use crate::gateway::Gateway;
+use crate::signatures::Signer;
 use crate::wasm::{Engine, EngineOptions, Guest};
+
+/// The header with a signature.
+const SIGNATURE: &str = "Component-Signature";
 
 /// A component in the store.
 #[derive(Serialize, ToSchema)]
@@ -96,6 +102,11 @@ pub async fn read(
 /// start a job of `TASK@sha256:…`.
 #[utoipa::path(
     post, path = "/v1/components", tag = "components", operation_id = "uploadComponent",
+    params((
+        "Component-Signature" = Option<String>, Header, pattern = "^[A-Za-z0-9+/]+=*$",
+        description = "A signature of the component: the file that `minisign -S` writes, as base64. Workers with trusted keys run \
+                       only components that one of these keys has signed. A signature can be added to a component that is there",
+    )),
     request_body(content_type = "application/wasm", description = "The component, of 256 MiB at most", content = Vec<u8>),
     responses(
         (status = 201, description = "It was not in the store, or not all of it", body = UploadedDocument),
@@ -121,6 +132,7 @@ pub async fn upload(State(gateway): State<Gateway>, headers: HeaderMap, body: Bo
         let text = format!("the body is {media:?}; send application/wasm");
         return Err(Problem::new(ProblemKind::UnsupportedMediaType, text));
     }
+    let signature = signature(&headers)?;
     // The rest of `held` keeps the share of the memory until the end.
     let bytes = held.bytes.split().freeze();
     let cut = tokio::task::spawn_blocking(move || Component::cut(bytes)).await;
@@ -134,6 +146,7 @@ pub async fn upload(State(gateway): State<Gateway>, headers: HeaderMap, body: Bo
         Some(Ok(about)) => about,
         Some(Err(_)) | None => describe(&gateway, component.bytes()).await?,
     };
+    let about = About { signatures: about.signatures.into_iter().chain(signature).collect(), ..about };
     let sent = put_component(shared.backend.store(), &component, &about, Sending::Absent).await?;
     let document = UploadedDocument {
         component: ComponentDocument::new(&digest, component.bytes().len() as u64, &about),
@@ -145,6 +158,18 @@ pub async fn upload(State(gateway): State<Gateway>, headers: HeaderMap, body: Bo
     let status = if was_there { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(header::LOCATION, format!("/v1/components/sha256:{digest}"))];
     Ok((status, location, Json(document)).into_response())
+}
+
+/// The signature that a request has.
+///
+/// # Errors
+/// When it is none.
+fn signature(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(SIGNATURE) else { return Ok(None) };
+    let text = STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.filter(|text| Signer::said(text).is_some());
+    let none = || bad(format!("{SIGNATURE} is no signature; it is the file that `minisign -S` writes, as base64"));
+    text.map(Some).ok_or_else(none)
 }
 
 fn not_a_component(reason: impl Into<String>) -> Problem {
