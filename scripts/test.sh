@@ -21,7 +21,7 @@ say "building the host and its tests beside the guests (several minutes the firs
 host=$!
 trap 'kill $host 2>/dev/null || true' EXIT
 
-for tool in redis valkey dynamodb elasticmq faketime registry; do
+for tool in redis valkey dynamodb elasticmq faketime prometheus registry; do
   "$ROOT/scripts/setup/$tool.sh"
 done
 "$ROOT/scripts/guests.sh"

@@ -5,6 +5,7 @@
 //! - `page`: the files of the web page
 //! - `registry`: components in OCI registries
 //! - `testing`: tests a component's calls in memory, for `test`
+//! - `telemetry`: exports metrics and traces
 //! - `units`: times and sizes as users write them; `trust`: checks the owners of files before they are used
 
 mod build;
@@ -14,6 +15,7 @@ pub mod exit;
 mod page;
 mod registry;
 pub mod sdk;
+mod telemetry;
 pub mod testing;
 mod trust;
 mod units;

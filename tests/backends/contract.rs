@@ -73,7 +73,8 @@ macro_rules! contract_for {
                 a_dead_letter_is_taken_once
                 no_two_dead_letters_have_the_same_id
                 one_of_many_takers_gets_a_dead_letter
-                looking_through_a_topic_shows_every_message;
+                looking_through_a_topic_shows_every_message
+                a_backlog_tells_what_waits;
             leases:
                 a_lease_that_ends_returns_the_message
                 an_extended_lease_holds

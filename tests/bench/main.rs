@@ -2,8 +2,8 @@
 //! noisy. Compare the figures of one run with each other, by their ratios.
 //!
 //! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (one language: `languages go`),
-//! `memory`, `sqlite`, `redis`, `redis-dynamodb`, `graphs`, `jobs`, `binary`, `processes` or `http` (a worker of another binary:
-//! `http PATH`).
+//! `memory`, `sqlite`, `redis`, `redis-dynamodb`, `graphs`, `jobs`, `binary`, `processes`, `telemetry` or `http` (a worker of another
+//! binary: `http PATH`).
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -19,6 +19,7 @@ mod proxy;
 mod remote;
 #[path = "../support/servers/mod.rs"]
 mod servers;
+mod telemetry;
 mod trees;
 
 use measure::{load_average, section};
@@ -87,7 +88,7 @@ fn main() {
         section("lists of jobs and collections, by the number of jobs in the store");
         runtime.block_on(jobs::jobs());
     }
-    if wants("binary") || wants("processes") || wants("http") {
+    if ["binary", "processes", "telemetry", "http"].into_iter().any(wants) {
         section("the binary, as a user runs it, on SQLite");
     }
     if wants("binary") {
@@ -96,6 +97,9 @@ fn main() {
     }
     if wants("processes") {
         binary::processes();
+    }
+    if wants("telemetry") {
+        runtime.block_on(telemetry::overhead(guest));
     }
     if wants("http") {
         runtime.block_on(http::gateway(guest, arguments.get(1).map(String::as_str)));

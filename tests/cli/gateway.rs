@@ -46,6 +46,12 @@ impl Http {
         Self { agent: config.new_agent(), base }
     }
 
+    /// The client of whatever listens on this port of this machine.
+    pub fn at(port: u16) -> Self {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        Self { agent: config.new_agent(), base: format!("http://127.0.0.1:{port}") }
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         answer(self.agent.get(format!("{}{path}", self.base)).call())
     }

@@ -99,7 +99,10 @@ impl Env {
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if ["BRRR_", "REDIS_", "AWS_", "DYNAMODB_", "DOCKER_"].iter().any(|prefix| text.starts_with(prefix)) {
+            if ["BRRR_", "REDIS_", "AWS_", "DYNAMODB_", "DOCKER_", "OTEL_"]
+                .iter()
+                .any(|prefix| text.starts_with(prefix))
+            {
                 command.env_remove(name);
             }
         }

@@ -64,8 +64,7 @@ pub async fn options(fleet: &Fleet) {
         backoff: Some(Backoff::Exponential),
         max_running: Some(2),
         memory: Some(128 << 20),
-        label: None,
-        scope: None,
+        ..Options::default()
     };
     assert_eq!((&task.options, task.leaf), (&all, false));
     let leaf = fleet.program.handler.tasks().find(|task| task.name == "patient").unwrap();

@@ -49,6 +49,22 @@ pub enum Node {
     Unknown,
 }
 
+impl Node {
+    /// The calls that it may wait for.
+    pub fn children(&self) -> Vec<&'static str> {
+        match self {
+            All(calls) | Each(calls) | Catch(calls) | Flaky(_, calls) | Greedy(_, calls) | Moody(calls) => {
+                calls.to_vec()
+            }
+            Sleep(_, calls) | GivesUp(_, calls) | Spawns(_, _, calls) => calls.to_vec(),
+            Race(first, then) | CatchThen(first, then) => [*first, *then].concat(),
+            Within(calls) => calls.iter().map(|(_, call)| *call).collect(),
+            Sides(chains) => chains.concat(),
+            Fail | Promise | Poison | Unknown => Vec::new(),
+        }
+    }
+}
+
 /// A graph: every call by its name, which is both its task and its hash. Each of `job_ids` names a call that a client schedules as a job.
 #[derive(Clone, Debug)]
 pub struct Graph {

@@ -12,7 +12,7 @@
 //! - `watch`: what no write may do; `oracle`: what must be true at the end
 //! - the tests: this file tests crashes, zombies and jobs that end early. The other tests are in `unanswered`, `clients`,
 //!   `dead_letters`, `peers`, `stable_outcomes`, `cycles`, `claims`, `joining`, `starting`, `detached`, `removal`,
-//!   `repairs`, `logs`, `progress`, `promises`, `schedules`, `shipping`, `bounds`, `random`.
+//!   `repairs`, `logs`, `traces`, `progress`, `promises`, `schedules`, `shipping`, `bounds`, `random`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -42,6 +42,7 @@ mod schedules;
 mod shipping;
 mod stable_outcomes;
 mod starting;
+mod traces;
 mod transactions;
 mod unanswered;
 mod watch;

@@ -78,6 +78,8 @@ pub struct Plan {
     pub repair: bool,
     /// The runs log, and what they log is kept.
     pub logs: bool,
+    /// All jobs are traced.
+    pub traced: bool,
 }
 
 impl Plan {

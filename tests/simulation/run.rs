@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brrr_protocol::Result;
 use brrr_protocol::doctor::{Doctor, Finding, Look, Lost};
+use brrr_protocol::events::Observer;
 use brrr_protocol::gate::{Always, Entry, Gate};
 use brrr_protocol::model::{JobId, Millis};
 use brrr_protocol::outcome_cache::OutcomeCache;
@@ -23,6 +24,7 @@ use crate::graph::{Graph, LAST, call, topic};
 use crate::handler::{AHEAD, GraphHandler};
 use crate::peer;
 use crate::plan::{Event, Plan};
+use crate::traces::Tracer;
 use crate::transactions::backend;
 use crate::watch::Participant;
 use crate::world::{Answer, Crash, View, World};
@@ -178,7 +180,7 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
 
     run.jobs.push(NewJob::new("LAST".into(), call(LAST)));
     let repair = run.plan.repair || peers_see_failures;
-    run.plan = Plan { logs: run.plan.logs, ..Plan::of(&[]) };
+    run.plan = Plan { logs: run.plan.logs, traced: run.plan.traced, ..Plan::of(&[]) };
     run.does(Action::Schedule(run.jobs.len() - 1), None)?;
     run.go_to_the_end()?;
     if repair {
@@ -399,6 +401,7 @@ impl Run {
                 || self.graph.has(|node| matches!(node, Sleep(..) | Within(..) | GivesUp(..) | Sides(..))));
         let ahead = if differs { self.pick(2 * AHEAD as usize + 1) as Millis } else { AHEAD };
         let keep_logs = if self.plan.logs { 4 << 10 } else { 0 };
+        let tracer = self.plan.traced.then(|| Tracer(world.clone()));
         let running: Running = Box::pin(async move {
             let limits = Limits { max_deliveries, clock_skew: SKEW, keep_logs, ..Limits::default() };
             let clock = move || (world.now() + ahead).saturating_sub(AHEAD);
@@ -409,7 +412,7 @@ impl Run {
                 outcomes: &outcomes,
                 gate: &gate,
                 log: &brrr_protocol::records::RunLog::default(),
-                observer: None,
+                observer: tracer.as_ref().map(|tracer| tracer as &dyn Observer),
                 clock: &clock,
             };
             step(&site, &delivery, running).await.map(Some)

@@ -27,6 +27,7 @@ use bytes::Bytes;
 use crate::actions::Action;
 use crate::graph::{Graph, topic};
 use crate::handler::AHEAD;
+use crate::traces::Seen;
 use crate::watch::{Participant, Watch};
 
 /// How much too early a queue delivers, in milliseconds.
@@ -105,6 +106,8 @@ pub struct State {
     pub left: Vec<Key>,
     /// The jobs in the order in which their records were created.
     accepted: Vec<JobId>,
+    /// What the spans of calls told.
+    pub spans: Vec<Seen>,
     pub watch: Watch,
 }
 

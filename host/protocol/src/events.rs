@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::{CallHash, Failure, FailureKind, JobId, Millis, Topic};
 use crate::records::JobState;
+use crate::trace::CallSpan;
 
 /// The states of a call, and of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,4 +110,17 @@ pub struct Event<'a> {
 pub trait Observer: Send + Sync {
     /// Takes one event.
     fn observe(&self, event: &Event<'_>);
+
+    /// Is this job traced? Every worker must give the same answer for a job.
+    fn traces(&self, job_id: &JobId) -> bool {
+        let _ = job_id;
+        false
+    }
+
+    /// Takes the span of a call of a traced job, once for each job for which the call was run, when it has ended. If a worker dies
+    /// just after a call has ended, nobody reports the span. If two workers run a job's call at the same time before it has waited
+    /// for anything, both may.
+    fn span(&self, span: &CallSpan<'_>) {
+        let _ = span;
+    }
 }

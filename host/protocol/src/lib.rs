@@ -52,6 +52,7 @@ pub mod shipping;
 pub mod starting;
 pub mod step;
 pub mod topics;
+pub mod trace;
 pub mod transaction;
 pub mod transactional;
 pub mod tree;

@@ -28,6 +28,8 @@ pub struct Options {
     pub label: Option<String>,
     /// Who shares the outcome of the call. Unlike the others, this option is part of the call's identity.
     pub scope: Option<Scope>,
+    /// What a trace tells of the call or the job, see `trace`. It is of this level alone, and only in records.
+    pub trace: Option<String>,
 }
 
 /// Who shares the outcome of a call.
@@ -129,6 +131,7 @@ impl Options {
             memory: self.memory.or(farther.memory),
             label: self.label.clone().or_else(|| farther.label.clone()),
             scope: self.scope.or(farther.scope),
+            trace: self.trace.clone(),
         }
     }
 
@@ -279,6 +282,8 @@ mod tests {
             memory: Some(1 << 20),
             label: Some("dice".to_owned()),
             scope: Some(Scope::For(Duration::from_secs(90))),
+            // Not one of the pairs: it is of records alone.
+            trace: None,
         };
         let pairs = options.pairs();
         assert!(pairs.is_sorted() && pairs.len() == KEYS.len() && pairs.iter().all(|(key, _)| Options::knows(key)));

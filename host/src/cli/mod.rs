@@ -42,6 +42,7 @@ mod signals;
 mod source;
 mod submit;
 mod test;
+mod top;
 mod topics;
 mod wait;
 mod wit;
@@ -104,6 +105,7 @@ enum Command {
     Retry(retry::RetryCommand),
     Cron(cron::CronCommand),
     Dlq(dlq::DlqCommand),
+    Top(top::TopCommand),
     Topics(topics::TopicsCommand),
     Workers(topics::WorkersCommand),
     Events(events::EventsCommand),
@@ -174,6 +176,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Retry(args) => one()?.block_on(retry::run(args, format)),
         Command::Cron(args) => one()?.block_on(cron::run(args, format)),
         Command::Dlq(args) => one()?.block_on(dlq::run(args, format)),
+        Command::Top(args) => one()?.block_on(top::run(args, format)),
         Command::Topics(args) => one()?.block_on(topics::topics(args, format)),
         Command::Workers(args) => one()?.block_on(topics::workers(args, format)),
         Command::Events(args) => one()?.block_on(events::run(args)),
@@ -214,13 +217,13 @@ fn open_more_files() {
 
 /// An error with its exit code.
 #[derive(Debug)]
-struct ExitError {
+pub(crate) struct ExitError {
     exit: Exit,
     text: String,
 }
 
 impl ExitError {
-    fn new(exit: Exit, text: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, text: impl Into<String>) -> Self {
         Self { exit, text: text.into() }
     }
 }

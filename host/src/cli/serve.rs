@@ -1,13 +1,15 @@
 //! `serve`: runs the HTTP gateway without a worker.
 
 use brrr_protocol::client::Client;
-use brrr_worker::gateway::{Address, Gateway};
+use brrr_worker::Health;
+use brrr_worker::gateway::{Address, Front, Gateway};
 
 use super::options::{BackendArgs, TokenArgs, TopicArgs};
 use super::output::say;
 use super::signals::on_signals;
 use crate::exit::Exit;
 use crate::page;
+use crate::telemetry::Telemetry;
 
 /// Serve a topic over HTTP, without a worker.
 #[derive(Debug, clap::Args)]
@@ -28,6 +30,11 @@ pub struct ServeCommand {
     #[command(flatten)]
     token: TokenArgs,
 
+    /// Serve metrics for Prometheus at `/metrics`, and health at `/healthz` and `/readyz`, on this address, to everybody who can
+    /// reach it: `9464`, `:9464` (both on this machine only), `HOST:PORT`.
+    #[arg(long, env = "BRRR_METRICS", value_name = "ADDRESS")]
+    metrics: Option<Address>,
+
     #[command(flatten)]
     backend: BackendArgs,
 }
@@ -38,11 +45,27 @@ pub async fn run(args: ServeCommand) -> anyhow::Result<Exit> {
         |name| say(format_args!("{name}: stopped")),
     )?;
     let (token, push_token) = args.token.find()?;
+    let health = Health::default();
+    let telemetry = Telemetry::start(args.metrics.is_some())?;
+    let probes = match &args.metrics {
+        Some(address) => Some(telemetry.serve(address, &health).await?),
+        None => None,
+    };
     let listener = args.http.listen(token.is_some()).await?;
+    let address = listener.local_addr()?;
+    let front = Front::open(listener, &health, &shutdown);
     let backend = args.backend.open_shared().await?;
-    tracing::info!("serving topic {} of {} on http://{}", args.topic.topic, backend.name(), listener.local_addr()?);
-    let gateway = Gateway::new(Client::new(backend.clone()), backend, vec![args.topic.topic], token);
+    tracing::info!("serving topic {} of {} on http://{address}", args.topic.topic, backend.name());
+    let backend = match &telemetry.metrics {
+        Some(metrics) => metrics.of_backend(backend),
+        None => backend,
+    };
+    let topics = vec![args.topic.topic];
+    health.watch_backend(backend.clone(), topics.clone(), telemetry.metrics.clone());
+    health.serves(&shutdown);
+    let gateway = Gateway::new(Client::new(backend.clone()), backend, topics, token);
     let gateway = gateway.allowing_origins(args.token.http_allow_origin).taking_code(push_token);
-    gateway.with_page(page::files()).serve(listener, &shutdown).await;
+    gateway.with_page(page::files()).serve_behind(front, &shutdown).await;
+    telemetry.finish(probes).await;
     Ok(Exit::Done)
 }

@@ -139,7 +139,7 @@ fn component(component: &ServedComponentView) -> String {
 }
 
 /// The topics whose tasks were announced.
-async fn known(backend: &dyn Backend) -> anyhow::Result<BTreeSet<Topic>> {
+pub async fn known(backend: &dyn Backend) -> anyhow::Result<BTreeSet<Topic>> {
     let mut topics = BTreeSet::new();
     let mut listing = Listing::of(backend.store(), Kind::Tasks);
     while let Some(page) = listing.next().await? {

@@ -101,7 +101,8 @@ async fn sleep(time: Option<Duration>) {
     }
 }
 
-async fn interrupted() -> std::io::Result<Exit> {
+/// Waits for SIGINT or SIGTERM.
+pub async fn interrupted() -> std::io::Result<Exit> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {

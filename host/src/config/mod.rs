@@ -244,6 +244,7 @@ mod tests {
                 memory: Some(64 << 20),
                 label: None,
                 scope: Some(Scope::Job),
+                trace: None,
             }
         );
     }

@@ -28,6 +28,10 @@ pub struct WorkerSection {
     http_allow_origin: Vec<String>,
     /// Public keys of minisign: only components that one of them has signed are run. Flags and the environment replace them.
     trust: Vec<PathBuf>,
+    /// Serve metrics and health on this address: `9464`, `:9464` (both on this machine only), `HOST:PORT`.
+    metrics: Option<Text<Address>>,
+    /// How long messages may wait while none is settled, until `/readyz` says that the worker is not ready.
+    stalled_after: Option<Time>,
     /// The most memory that one run may use.
     memory: Option<Size>,
     /// The longest time that one run may take, unless its task sets another time.
@@ -101,6 +105,8 @@ pub struct Serve {
     push_token_file: Option<PathBuf>,
     /// The origins of web pages that may use the gateway, for example `https://shop.example`.
     http_allow_origin: Vec<String>,
+    /// Serve metrics and health on this address: `9464`, `:9464` (both on this machine only), `HOST:PORT`.
+    metrics: Option<Text<Address>>,
 }
 
 /// How the pauses before retries grow, in the words of flags and files.

@@ -43,6 +43,7 @@ impl Task {
             memory: self.memory.map(|size| size.0),
             label: None,
             scope: self.scope.map(|scope| scope.0),
+            trace: None,
         }
     }
 }

@@ -14,13 +14,15 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::events::worker_name;
-use crate::gateway::{Origin, Page, Token};
+use crate::gateway::{Front, Origin, Page, Token};
+use crate::health::Health;
+use crate::metrics::Metrics;
 use crate::native::{self, Call, HandlerResult, NativeHandler};
 use crate::permissions::{PermissionError, Permissions};
 use crate::served::{HandlerSet, ServedTopic};
 use crate::topic_worker::{Admission, Shutdown, WorkerOptions, announce};
 use crate::wasm::{Engine, EngineOptions, Guest, LoadError, Output, Overrides, RunLimits, TracingOutput, WasmHandler};
-use crate::worker::{GatewayPlan, Worker};
+use crate::worker::Worker;
 
 /// Why a worker can't be built, or has stopped.
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +68,20 @@ pub struct WorkerBuilder {
     output: Arc<dyn Output>,
     name: Option<String>,
     observer: Option<Arc<dyn Observer>>,
-    gateway: Option<GatewayPlan>,
+    gateway: Option<GatewaySource>,
     origins: Vec<Origin>,
     push_token: Option<Token>,
     page: Page,
     shutdown: Option<Shutdown>,
+    metrics: Option<Arc<Metrics>>,
+    health: Option<Health>,
     /// The first invalid setting so far.
     mistake: Option<String>,
+}
+
+enum GatewaySource {
+    Socket(TcpListener, Option<Token>),
+    Front(Front, Option<Token>),
 }
 
 enum BackendSource {
@@ -108,6 +117,8 @@ impl Default for WorkerBuilder {
             push_token: None,
             page: Page::default(),
             shutdown: None,
+            metrics: None,
+            health: None,
             mistake: None,
         }
     }
@@ -298,7 +309,12 @@ impl WorkerBuilder {
     /// # }
     /// ```
     pub fn gateway(self, listener: TcpListener, token: Option<Token>) -> Self {
-        Self { gateway: Some(GatewayPlan { listener, token }), ..self }
+        Self { gateway: Some(GatewaySource::Socket(listener, token)), ..self }
+    }
+
+    /// As `gateway`, for a socket that answers already: `/healthz` and `/readyz` at once, and all else when the worker runs.
+    pub fn gateway_behind(self, front: Front, token: Option<Token>) -> Self {
+        Self { gateway: Some(GatewaySource::Front(front, token)), ..self }
     }
 
     /// Lets web pages of these origins use the gateway. Without one, only pages that the gateway's own host serves may send requests.
@@ -314,6 +330,26 @@ impl WorkerBuilder {
     /// The files of the web page that the gateway serves at `/ui`. Without them `/ui` says that there is no page.
     pub fn gateway_page(self, page: Page) -> Self {
         Self { page, ..self }
+    }
+
+    /// Records metrics. Without this, nothing is recorded.
+    ///
+    /// ```no_run
+    /// use brrr_worker::{Metrics, Worker};
+    ///
+    /// # async fn example() -> Result<(), brrr_worker::WorkerError> {
+    /// // The program has set a provider, which exports what is recorded.
+    /// let metrics = Metrics::new(&opentelemetry::global::meter("brrr"));
+    /// Worker::builder().topic("demo").component("tasks.wasm").metrics(metrics).run().await
+    /// # }
+    /// ```
+    pub fn metrics(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
+    /// Tells `health` how the worker does. A gateway of the worker answers `/healthz` and `/readyz` by it.
+    pub fn health(self, health: Health) -> Self {
+        Self { health: Some(health), ..self }
     }
 
     /// The program can stop the worker through `shutdown`. Without it, only SIGINT, SIGTERM and SIGHUP stop the worker.
@@ -351,6 +387,12 @@ impl WorkerBuilder {
             BackendSource::Open(backend) => backend,
             BackendSource::Config(config) => config.open().await?,
         };
+        let (backend, output, observer) = match &self.metrics {
+            Some(metrics) => {
+                (metrics.of_backend(backend), metrics.of_output(self.output), Some(metrics.of_observer(self.observer)))
+            }
+            None => (backend, self.output, self.observer),
+        };
         let mut served = self.served;
         let mut engine = None;
         for plan in self.topics {
@@ -359,7 +401,7 @@ impl WorkerBuilder {
                 max_running: self.max_running,
                 limits: &self.limits,
                 overrides: &self.overrides,
-                output: &self.output,
+                output: &output,
             };
             served.push(load.topic(plan).await?);
         }
@@ -382,12 +424,30 @@ impl WorkerBuilder {
             admission: Admission::new(self.max_running, backend.is_remote()),
             shutdown_timeout: self.shutdown_timeout,
             limits: Limits { call_topics, ..self.call_limits },
-            observer: self.observer,
+            observer,
         };
-        let (gateway, origins, push_token) = (self.gateway, self.origins, self.push_token);
-        let (page, repair_interval) = (self.page, self.repair_interval);
+        let (push_token, page, repair_interval) = (self.push_token, self.page, self.repair_interval);
         let name = self.name.unwrap_or_else(worker_name);
-        Ok(Worker { name, backend, served, options, gateway, origins, push_token, page, repair_interval, shutdown })
+        let (metrics, health, origins) = (self.metrics, self.health.unwrap_or_default(), self.origins);
+        let gateway = match self.gateway {
+            Some(GatewaySource::Socket(listener, token)) => Some((Front::open(listener, &health, &shutdown), token)),
+            Some(GatewaySource::Front(front, token)) => Some((front, token)),
+            None => None,
+        };
+        Ok(Worker {
+            name,
+            backend,
+            served,
+            options,
+            gateway,
+            origins,
+            push_token,
+            page,
+            repair_interval,
+            shutdown,
+            metrics,
+            health,
+        })
     }
 
     /// Builds the worker, and runs it until it is asked to stop.

@@ -17,6 +17,8 @@
 //!   their calls
 //! - `schedule_view`: schedules as JSON
 //! - `signatures`: whose components a worker runs
+//! - `health`: says whether the process is alive and ready; `metrics`: what is counted and measured; `sampling`: looks at the
+//!   queues for both
 //! - `events`: changes of calls and jobs, as JSON; `text`: makes guests' text safe for logs and terminals
 
 mod batch;
@@ -27,13 +29,16 @@ pub mod deployed;
 pub mod disposition;
 pub mod events;
 pub mod gateway;
+pub mod health;
 pub mod job_list;
 pub mod json;
+pub mod metrics;
 pub mod native;
 pub mod new_call;
 mod panics;
 pub mod permissions;
 pub mod rollout;
+mod sampling;
 pub mod schedule_view;
 mod seed;
 pub mod served;
@@ -48,6 +53,8 @@ pub mod worker;
 pub use brrr_protocol::options::{Backoff, Options, Scope};
 pub use builder::{WorkerBuilder, WorkerError};
 pub use client::{Client, ClientError, Job, JobOptions, StartTime};
+pub use health::Health;
+pub use metrics::Metrics;
 pub use native::{Call, ChildCall, ErrorInfo, HandlerError, HandlerResult, first, first_n};
 pub use served::ServedTopic;
 pub use topic_worker::{Shutdown, StopReason};

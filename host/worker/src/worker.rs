@@ -7,14 +7,16 @@ use brrr_protocol::client::Client as ProtocolClient;
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::Backend;
 use futures_util::future::join_all;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
 use crate::builder::{WorkerBuilder, WorkerError};
 use crate::client::Client;
-use crate::gateway::{Gateway, Origin, Page, Token};
+use crate::gateway::{Front, Gateway, Origin, Page, Token};
+use crate::health::Health;
+use crate::metrics::Metrics;
 use crate::panics;
+use crate::sampling::Sampler;
 use crate::served::ServedTopic;
 use crate::topic_worker::{
     Identity, Shutdown, TopicState, TopicWorker, WorkerOptions, follow_schedules, repair_periodically, say_that_it_runs,
@@ -42,25 +44,19 @@ pub struct Worker {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) served: Vec<ServedTopic>,
     pub(crate) options: WorkerOptions,
-    pub(crate) gateway: Option<GatewayPlan>,
+    pub(crate) gateway: Option<(Front, Option<Token>)>,
     pub(crate) origins: Vec<Origin>,
     /// The token with which clients of the gateway push code. `None`: they can't.
     pub(crate) push_token: Option<Token>,
     pub(crate) page: Page,
     pub(crate) repair_interval: Option<Duration>,
     pub(crate) shutdown: Shutdown,
+    pub(crate) metrics: Option<Arc<Metrics>>,
+    pub(crate) health: Health,
 }
 
 /// How long a worker waits at its end for a look at its schedules.
 const LAST_LOOK: Duration = Duration::from_secs(1);
-
-/// A gateway to run beside the worker.
-pub(crate) struct GatewayPlan {
-    /// The socket that the gateway accepts connections from.
-    pub listener: TcpListener,
-    /// The token that clients must send. `None`: no token is required.
-    pub token: Option<Token>,
-}
 
 impl Worker {
     /// Begins to configure a worker.
@@ -92,20 +88,29 @@ impl Worker {
     /// When the backend needs to be repaired by a person: the file is read-only, the disk is full, …
     pub async fn run(self) -> Result<(), WorkerError> {
         let topics: Vec<Topic> = self.served.iter().map(|served| served.topic.clone()).collect();
-        let gateway = self.gateway.map(|GatewayPlan { listener, token }| {
-            if let Ok(address) = listener.local_addr() {
+        // Nobody else asks how the worker does.
+        if self.gateway.is_some() || self.metrics.is_some() || self.health.is_watched() {
+            let (metrics, health, admission) =
+                (self.metrics.clone(), self.health.clone(), Some(self.options.admission.clone()));
+            let sampler = Sampler { backend: self.backend.clone(), topics: topics.clone(), metrics, health, admission };
+            tokio::spawn(sampler.run());
+        }
+        self.health.serves(&self.shutdown);
+        let gateway = self.gateway.map(|(front, token)| {
+            if let Some(address) = front.address() {
                 tracing::info!("gateway on http://{address}");
             }
             let gateway = Gateway::new(ProtocolClient::new(self.backend.clone()), self.backend.clone(), topics, token);
             let gateway = gateway.allowing_origins(self.origins).taking_code(self.push_token).with_page(self.page);
             let shutdown = self.shutdown.clone();
-            tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
+            tokio::spawn(async move { gateway.serve_behind(front, &shutdown).await })
         });
         let identity = Identity::new(&self.name, self.backend.now(), self.options.admission.most());
         let start = |ServedTopic { topic, handler, revisions, components, accepts_code, .. }: &ServedTopic| {
             let (options, shutdown) = (self.options.clone(), self.shutdown.clone());
             let (backend, identity) = (self.backend.clone(), identity.clone().accepting_code(*accepts_code));
             let worker = TopicWorker::new(backend.clone(), handler.clone(), topic.clone(), options, shutdown.clone());
+            let worker = worker.watched_by(self.metrics.clone(), Some(self.health.clone()));
             let (working, ended) = oneshot::channel::<()>();
             // The end of the run drops the sender.
             let ended = async { drop(ended.await) };

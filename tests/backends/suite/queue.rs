@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Backend, Delivery, MessageState, Outgoing};
+use brrr_protocol::ports::{Backend, Backlog, Delivery, MessageState, Outgoing};
 
 use crate::support::{Kind, until};
 
@@ -348,4 +348,38 @@ pub async fn looking_through_a_topic_shows_every_message(kind: Kind) {
     until("its lease runs out", || async { (state().await == [MessageState::Expired]).then_some(()) }).await;
     queue.receive(&"t".into(), 0, Duration::ZERO).await.unwrap();
     assert_eq!(state().await, [MessageState::Ready]);
+}
+
+pub async fn a_backlog_tells_what_waits(kind: Kind) {
+    let f = kind.open().await;
+    let queue = f.backend.queue();
+    let backlog = || async { queue.backlog(&"t".into()).await.unwrap() };
+    assert_eq!(backlog().await, Backlog::default());
+    let before = f.backend.now();
+    for body in ["0", "1", "2"] {
+        send(&*f.backend, "t", body).await;
+    }
+    let delayed = Outgoing { delay: Duration::from_secs(600), ..outgoing("t", "delayed") };
+    queue.send_many(&[delayed, outgoing("u", "elsewhere")]).await.unwrap();
+    let after = f.backend.now();
+    let first = next(&*f.backend, "t").await;
+    // SQS counts what it has seen so far.
+    let seen =
+        until("the counts", || async { Some(backlog().await).filter(|seen| (seen.ready, seen.delayed) == (2, 1)) });
+    let seen = seen.await;
+    if kind.is_in_order() {
+        assert!(seen.oldest.is_some() || seen.head.as_deref() == Some("1"), "{seen:?}");
+    }
+    // Clocks of servers and of this process differ by a few milliseconds.
+    if let Some(oldest) = seen.oldest {
+        assert!(before <= oldest + 50 && oldest <= after + 50, "{before} {oldest} {after}");
+    }
+    // A message that was given back is ready again, and waits since then.
+    queue.nack(&first.receipt, Duration::ZERO).await.unwrap();
+    until("it is counted", || async { (backlog().await.ready == 3).then_some(()) }).await;
+    for _ in 0..3 {
+        queue.ack(&next(&*f.backend, "t").await.receipt).await.unwrap();
+    }
+    let none = until("the end", || async { Some(backlog().await).filter(|seen| seen.ready == 0) }).await;
+    assert_eq!((none.delayed, none.oldest, none.head), (1, None, None));
 }

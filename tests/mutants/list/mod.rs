@@ -15,6 +15,7 @@ mod schedules;
 mod shipping;
 mod starting;
 mod timers;
+mod traces;
 mod transactions;
 
 /// A mutant: one rule, and the edits that break it.
@@ -101,6 +102,7 @@ pub fn all() -> Vec<Mutant> {
         jobs::all(),
         joining::all(),
         logs::all(),
+        traces::all(),
         schedules::all(),
         shipping::all(),
         starting::all(),

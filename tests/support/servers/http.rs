@@ -130,7 +130,7 @@ async fn echo(request: Request) -> String {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("a whole body");
     let text = |headers: &HeaderMap, name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let headers: HashMap<_, _> = ["host", "authorization", "content-type", "content-length", "x-own"]
+    let headers: HashMap<_, _> = ["host", "authorization", "content-type", "content-length", "traceparent", "x-own"]
         .into_iter()
         .filter_map(|name| Some((name, text(&parts.headers, name)?)))
         .collect();

@@ -19,8 +19,8 @@ use async_trait::async_trait;
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome, Topic};
 use brrr_protocol::ports::{
-    Backend, BackendParts, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, JobPage, JobQuery, Key, Kind,
-    Loaded, NewJob, Outgoing, Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
+    Backend, BackendParts, Backlog, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, JobPage, JobQuery,
+    Key, Kind, Loaded, NewJob, Outgoing, Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::transactional::{self, Snapshot, Transaction};
@@ -265,6 +265,10 @@ impl Queue for Memory {
 
     async fn depth(&self, topic: &Topic) -> Result<u64> {
         Ok(self.state().queues.depth(topic))
+    }
+
+    async fn backlog(&self, topic: &Topic) -> Result<Backlog> {
+        Ok(self.state().queues.backlog(topic, Instant::now()))
     }
 
     async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{DeadLetter, Delivery, MessageState, Outgoing, Receipt, Visit};
+use brrr_protocol::ports::{Backlog, DeadLetter, Delivery, MessageState, Outgoing, Receipt, Visit};
 use tokio::time::Instant;
 
 use crate::now_millis;
@@ -32,6 +32,8 @@ struct QueuedMessage {
     body: String,
     /// The number of deliveries so far.
     receives: u32,
+    /// When it became ready, or was delayed.
+    since: Instant,
 }
 
 struct Leased {
@@ -51,11 +53,12 @@ pub(super) struct TakenMessages {
 
 impl Queues {
     pub fn send(&mut self, message: Outgoing, now: Instant) {
-        let waiting = QueuedMessage { body: message.body, receives: 0 };
+        let waiting = QueuedMessage { body: message.body, receives: 0, since: now };
         self.enqueue(message.topic, waiting, now, message.delay);
     }
 
-    fn enqueue(&mut self, topic: Topic, message: QueuedMessage, now: Instant, delay: Duration) {
+    fn enqueue(&mut self, topic: Topic, mut message: QueuedMessage, now: Instant, delay: Duration) {
+        message.since = now;
         self.last += 1;
         let last = self.last;
         let queue = self.topics.entry(topic).or_default();
@@ -73,7 +76,8 @@ impl Queues {
         let mut next_due = self.earliest;
         if let Some(queue) = self.topics.get_mut(topic) {
             while let Some(entry) = queue.delayed.first_entry().filter(|e| e.key().0 <= now) {
-                queue.ready.push_back(entry.remove());
+                let since = entry.key().0;
+                queue.ready.push_back(QueuedMessage { since, ..entry.remove() });
             }
             while deliveries.len() < max
                 && let Some(mut message) = queue.ready.pop_front()
@@ -155,6 +159,13 @@ impl Queues {
         let waiting = self.topics.get(topic).map_or(0, |q| q.ready.len() + q.delayed.len());
         let in_work = self.in_work.values().filter(|l| l.topic == *topic).count();
         (waiting + in_work) as u64
+    }
+
+    pub fn backlog(&self, topic: &Topic, now: Instant) -> Backlog {
+        let Some(queue) = self.topics.get(topic) else { return Backlog::default() };
+        let age = |message: &QueuedMessage| now.saturating_duration_since(message.since).as_millis();
+        let oldest = queue.ready.front().map(|first| now_millis().saturating_sub(age(first) as u64));
+        Backlog { ready: queue.ready.len() as u64, delayed: queue.delayed.len() as u64, oldest, head: None }
     }
 
     pub fn look_through(&self, topic: &Topic, now: Instant, visit: &mut Visit<'_>) {

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use brrr_protocol::error::Result;
 use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome, Topic};
 use brrr_protocol::ports::{
-    Backend, BackendParts, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, JobPage, JobQuery, Key, Kind,
-    Loaded, MessageState, NewJob, Outgoing, Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
+    Backend, BackendParts, Backlog, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, JobPage, JobQuery,
+    Key, Kind, Loaded, MessageState, NewJob, Outgoing, Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::transactional::{self, Snapshot, Transaction};
@@ -162,6 +162,11 @@ impl Queue for Sqlite {
     async fn depth(&self, topic: &Topic) -> Result<u64> {
         let topic = topic.clone();
         self.readers.with(move |conn| queue::depth(conn, &topic)).await
+    }
+
+    async fn backlog(&self, topic: &Topic) -> Result<Backlog> {
+        let topic = topic.clone();
+        self.readers.with(move |conn| queue::backlog(conn, &topic)).await
     }
 
     async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {

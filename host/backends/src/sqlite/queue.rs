@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use brrr_protocol::error::Result;
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{DeadLetter, Delivery, MessageState, Receipt, Visit};
+use brrr_protocol::ports::{Backlog, DeadLetter, Delivery, MessageState, Receipt, Visit};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::session::Session;
@@ -227,6 +227,19 @@ pub(super) fn depth(conn: &Connection, topic: &Topic) -> rusqlite::Result<u64> {
     )?
     .query_row([topic.as_str()], |row| row.get::<_, i64>(0))
     .map(|depth| depth as u64)
+}
+
+/// The number of a ready message is the time in nanoseconds at which it became ready.
+pub(super) fn backlog(conn: &Connection, topic: &Topic) -> rusqlite::Result<Backlog> {
+    let mut select = conn.prepare_cached(
+        "SELECT (SELECT count(*) FROM ready WHERE topic = ?1), (SELECT count(*) FROM delayed WHERE topic = ?1),
+                (SELECT min(number) FROM ready WHERE topic = ?1)",
+    )?;
+    select.query_row([topic.as_str()], |row| {
+        let (ready, delayed) = (row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64);
+        let oldest = row.get::<_, Option<i64>>(2)?.map(|nanos| nanos as u64 / 1_000_000);
+        Ok(Backlog { ready, delayed, oldest, head: None })
+    })
 }
 
 pub(super) fn look_through(conn: &Connection, topic: &Topic, visit: &mut Visit<'_>) -> rusqlite::Result<()> {

@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, QueueAttribut
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::listing::Listing;
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{DeadLetter, Delivery, Key, Kind, Outgoing, Queue, Receipt, Swap};
+use brrr_protocol::ports::{Backlog, DeadLetter, Delivery, Key, Kind, Outgoing, Queue, Receipt, Swap};
 use brrr_protocol::records::{
     dead_letter_id, dead_letter_time, decode_dead_letter, encode_dead_letter, is_dead_letter_of,
 };
@@ -150,6 +150,16 @@ impl Queue for Sqs {
         let url = self.0.queue(topic).await?;
         let attributes = self.0.attributes(&url, &names).await?;
         Ok(names.iter().filter_map(|name| attributes.get(name)?.parse::<u64>().ok()).sum())
+    }
+
+    /// SQS tells the age of messages to CloudWatch only.
+    async fn backlog(&self, topic: &Topic) -> Result<Backlog> {
+        let (ready, delayed) =
+            (QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesDelayed);
+        let url = self.0.queue(topic).await?;
+        let attributes = self.0.attributes(&url, &[ready.clone(), delayed.clone()]).await?;
+        let count = |name| attributes.get(name).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        Ok(Backlog { ready: count(&ready), delayed: count(&delayed), ..Backlog::default() })
     }
 
     fn patience(&self) -> Duration {

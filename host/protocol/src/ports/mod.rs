@@ -29,6 +29,6 @@ pub use jobs::{
     IndexedJob, IndexedState, JobFacts, JobFilter, JobOrder, JobPage, JobQuery, is_job_cursor, position_of,
 };
 pub use key::{Key, Kind};
-pub use queue::{DeadLetter, Delivery, MessageState, Outgoing, Queue, Receipt, Visit};
+pub use queue::{Backlog, DeadLetter, Delivery, MessageState, Outgoing, Queue, Receipt, Visit};
 pub use store::{Page, Store, Swap};
 pub use transitions::{Deferral, Deferred, Loaded, MOST_AT_ONCE, NewJob, Scheduled, Work};

@@ -72,6 +72,21 @@ pub enum MessageState {
     Expired,
 }
 
+/// How many messages of a topic wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// The messages that the next `receive` may deliver.
+    pub ready: u64,
+    /// The messages whose delay has not passed yet.
+    pub delayed: u64,
+    /// Since when the oldest ready message is ready, in milliseconds since the Unix epoch. `None`: no message is ready, or the
+    /// queue can't tell.
+    pub oldest: Option<Millis>,
+    /// The text of the oldest ready message, if the queue can't tell since when it is ready. A caller that sees the same text
+    /// again knows that the message has waited since then.
+    pub head: Option<String>,
+}
+
 /// A callback that gets the body and the state of each message of a topic.
 pub type Visit<'a> = dyn FnMut(&str, MessageState) + Send + 'a;
 
@@ -125,6 +140,13 @@ pub trait Queue: Send + Sync {
 
     /// The number of messages of a topic, both waiting and leased. For people and tests.
     async fn depth(&self, topic: &Topic) -> Result<u64>;
+
+    /// How many messages of a topic wait, and for how long. The cost must not grow much with their number, because workers ask for
+    /// it every few seconds. For metrics and health only; no transition may depend on it. A queue that can't tell ready messages
+    /// from delayed and leased ones counts all of them as ready.
+    async fn backlog(&self, topic: &Topic) -> Result<Backlog> {
+        Ok(Backlog { ready: self.depth(topic).await?, ..Backlog::default() })
+    }
 
     /// Calls `visit` with the body and the state of every message of a topic. Returns false if this queue can't list its
     /// messages. A message that changes its state meanwhile may be missed or visited twice. For people and repairs only; no

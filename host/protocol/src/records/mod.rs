@@ -122,12 +122,18 @@ impl LatestJob {
     }
 }
 
+/// The key of `Options::trace`. It sorts after the keys of all other options, and guests can't set it.
+const TRACE: &str = "trace";
+
 /// Options as a dictionary of texts.
 fn encode_options(options: &Options) -> Vec<u8> {
     let mut e = Encoder::new();
     e.dict();
     for (key, value) in options.pairs() {
         e.str(key).str(&value);
+    }
+    if let Some(trace) = &options.trace {
+        e.str(TRACE).str(trace);
     }
     e.end();
     e.finish()
@@ -146,8 +152,10 @@ fn decode_options(what: &str, value: &Value<'_>) -> Result<Options> {
         Some(other) => return Err(wrong_type(what, "options", other, "a dictionary")),
     };
     // Unknown options were written by a later version, and only later versions need them.
-    let known = pairs.into_iter().filter(|(key, _)| Options::knows(key));
-    Options::parse(known).map_err(|reason| Error::malformed(what, reason))
+    let known = pairs.iter().copied().filter(|(key, _)| Options::knows(key));
+    let options = Options::parse(known).map_err(|reason| Error::malformed(what, reason))?;
+    let trace = pairs.iter().find(|(key, _)| *key == TRACE).map(|(_, trace)| (*trace).to_owned());
+    Ok(Options { trace, ..options })
 }
 
 fn versioned<'a>(what: &str, bytes: &'a [u8]) -> Result<Value<'a>> {

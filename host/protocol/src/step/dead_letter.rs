@@ -26,11 +26,16 @@ impl Stage<'_> {
     pub(super) async fn dead_letter(&self, task: &str, reason: &str) -> Result<Step> {
         // The job's record is read again, for two reasons: the error may have prevented the first read, or the job's own record
         // may be the damaged one.
-        let ends_job = self.job().await?.is_some_and(|job| job.call == self.work.message.call);
+        let job = self.job().await?;
+        let ends_job = job.as_ref().is_some_and(|job| job.call == self.work.message.call);
         let work = Work { receipt: None, ends_job, ..self.work_now() };
         let failure = Failure::new(FailureKind::DeadLetter, task, reason);
+        let before_end = self.before_end().await;
         match self.backend().fail(&work, &failure).await {
-            Ok(()) => move_to_dlq(self.backend(), self.delivery, reason.to_owned()).await,
+            Ok(()) => {
+                self.report_span_of_dead_letter(job, before_end, &failure).await;
+                move_to_dlq(self.backend(), self.delivery, reason.to_owned()).await
+            }
             Err(error) if error.is_unreadable() || error.kind == ErrorKind::Limit => {
                 self.end_job_of_damaged_call(&failure).await?;
                 let error = error.to_string();

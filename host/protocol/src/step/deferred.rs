@@ -13,6 +13,7 @@ use crate::ports::{Deferral, Deferred, Key, Swap};
 use crate::records::RunRecord;
 use crate::replay::Wait;
 use crate::topics::Callable;
+use crate::trace::SpanEventKind;
 
 impl Stage<'_> {
     pub(super) async fn defer(
@@ -30,6 +31,11 @@ impl Stage<'_> {
             return self.fail_job(job, max_messages).await;
         }
         let work = self.work_now();
+        let traced = self.is_traced().then(|| {
+            self.note(&mut run_after, SpanEventKind::Wait);
+            Wait { calls: self.traced_calls(&wait.calls), ..wait.clone() }
+        });
+        let wait = traced.as_ref().unwrap_or(wait);
         let deferral = Deferral {
             work: &work,
             wait,

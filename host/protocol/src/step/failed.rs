@@ -10,6 +10,7 @@ use crate::multi_step::keep_log;
 use crate::ports::{Key, Loaded, Swap};
 use crate::records::JobState;
 use crate::replay::Replay;
+use crate::trace::SpanEventKind;
 use crate::wire::{CallRecord, Message};
 
 impl Stage<'_> {
@@ -36,7 +37,10 @@ impl Stage<'_> {
         let not_before = now.saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
         let why = brief(&format!("{}: {}: {}", failure.task, failure.kind, first_line(&failure.message)));
         keep_log(self.backend().store(), &self.work_now()).await?;
-        let record = replay.next_attempt(job.task.digest.clone(), not_before, why);
+        let mut record = replay.next_attempt(job.task.digest.clone(), not_before, why);
+        if self.is_traced() {
+            self.note(&mut record, SpanEventKind::Failure);
+        }
         let swapped = self
             .backend()
             .store()
@@ -61,7 +65,9 @@ impl Stage<'_> {
     }
 
     pub(super) async fn fail(&self, loaded: &Loaded, failure: Failure) -> Result<Step> {
+        let before_end = self.before_end().await;
         self.backend().fail(&self.work_now(), &failure).await?;
+        self.report_span(loaded, before_end, Some(&failure)).await;
         let to = State::of_failure(&failure.kind);
         self.report(loaded, Subject::Task, State::Running, to, |event| event.failure = Some(&failure));
         self.report_ended(loaded, JobState::of(Err(&failure.kind)));
@@ -97,8 +103,11 @@ impl Stage<'_> {
         match &job.loaded.job {
             Some(record) if record.call != self.work.message.call => {
                 let top = Failure::of_parent(&self.task_of(&record.call).await?, &failure);
+                let before_end = self.before_end().await;
                 self.backend().end_job(job_id, &top, self.now()).await?;
                 self.backend().abandon(&self.work_now()).await?;
+                self.report_span(job.loaded, before_end, Some(&failure)).await;
+                self.report_spans_of_abandoned(job.loaded, JobState::Failed).await;
                 self.report(job.loaded, Subject::Task, State::Running, State::Failed, |e| e.failure = Some(&failure));
                 self.report_job_over(job.loaded, JobState::Failed).await;
                 Ok(Step::Failed(failure))

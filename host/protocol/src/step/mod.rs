@@ -4,7 +4,7 @@
 //! - `timer`: the call waits for a time; `detached`: starts the detached jobs of a run
 //! - `abandoned`: nothing runs, because the job is over or the call can not go on yet; `unknown_task`: this worker has no
 //!   handler for the task
-//! - `dead_letter`: the message can never be handled; `observe`: reports events to an observer
+//! - `dead_letter`: the message can never be handled; `observe`: reports events to an observer; `traced`: the trace of a job
 
 mod abandoned;
 mod dead_letter;
@@ -14,6 +14,7 @@ mod failed;
 mod observe;
 mod run;
 mod timer;
+mod traced;
 mod unknown_task;
 
 use std::sync::Arc;
@@ -140,6 +141,7 @@ pub async fn step(site: &Site<'_>, delivery: &Delivery, running: bool) -> Result
         delivery,
         work: Work { message, topic: delivery.topic.clone(), receipt, ends_job: false, now: (site.clock)(), log: None },
         before: if running { State::Running } else { State::Ready },
+        ran: false,
     };
     match stage.run().await {
         Err(error) if stage.is_hopeless(&error) => stage.dead_letter("?", &error.to_string()).await,
@@ -156,6 +158,8 @@ struct Stage<'a> {
     work: Work,
     /// The call's state when the message was delivered.
     before: State,
+    /// The handler has run.
+    ran: bool,
 }
 
 /// A call that is about to run or has run.
@@ -194,6 +198,8 @@ impl Stage<'_> {
             // The job's own call has an outcome when the job was cancelled, and its run was stopped for that.
             keep_log(self.backend().store(), &self.work_now()).await?;
             self.backend().notify_parents(&self.work, end).await?;
+            let ends_job = self.work.ends_job && loaded.job.as_ref().is_some_and(|job| !job.is_over());
+            self.report_span_of_ended(&loaded, (end, outcome.as_ref().err()), ends_job).await;
             if self.work.ends_job && loaded.job.as_ref().is_some_and(|job| job.is_over()) {
                 self.report_abandoned(&loaded, self.before, end).await;
             } else {
@@ -267,6 +273,7 @@ impl Stage<'_> {
             .into_iter()
             .flatten()
             .fold(job.cloned().unwrap_or_default(), |near, far| near.over(far));
+        self.ran = true;
         self.run_handler(&StepJob { call, loaded: &loaded, handler, task: &task, options }, running).await
     }
 

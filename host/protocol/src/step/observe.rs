@@ -76,7 +76,11 @@ impl Stage<'_> {
     /// Reports that the call was abandoned, because its job is over.
     pub(super) async fn report_abandoned(&self, loaded: &Loaded, from: State, state: JobState) {
         // If the job completed or failed without this call, the call counts as cancelled.
-        let to = if state == JobState::TimedOut { State::TimedOut } else { State::Cancelled };
+        let (to, end) = match state {
+            JobState::TimedOut => (State::TimedOut, state),
+            _ => (State::Cancelled, JobState::Cancelled),
+        };
+        self.report_spans_of_abandoned(loaded, end).await;
         let early = matches!(state, JobState::Cancelled | JobState::TimedOut);
         if early || !self.work.ends_job {
             self.report(loaded, Subject::Task, from, to, |_| {});

@@ -56,21 +56,25 @@ impl Stage<'_> {
             return Ok(step);
         }
         match ended {
-            Ended::Completed(value) => match self.backend().complete(&self.work_now(), value.clone()).await {
-                // The record of the waiting parents is damaged, so they can't be notified. `dead_letter` then ends the job. The value
-                // is stored nevertheless, because the call has computed it.
-                Err(error) if error.is_unreadable() => {
-                    let key = Key::value(&self.work.message.call);
-                    self.backend().store().swap(&key, None, Some(value)).await?;
-                    Err(error)
+            Ended::Completed(value) => {
+                let before_end = self.before_end().await;
+                match self.backend().complete(&self.work_now(), value.clone()).await {
+                    // The record of the waiting parents is damaged, so they can't be notified. `dead_letter` then ends the job. The value
+                    // is stored nevertheless, because the call has computed it.
+                    Err(error) if error.is_unreadable() => {
+                        let key = Key::value(&self.work.message.call);
+                        self.backend().store().swap(&key, None, Some(value)).await?;
+                        Err(error)
+                    }
+                    Ok(()) => {
+                        self.report_span(loaded, before_end, None).await;
+                        self.report(loaded, Subject::Task, State::Running, State::Completed, |_| {});
+                        self.report_ended(loaded, JobState::Completed);
+                        Ok(Step::Completed)
+                    }
+                    Err(error) => self.limit(job, error).await,
                 }
-                Ok(()) => {
-                    self.report(loaded, Subject::Task, State::Running, State::Completed, |_| {});
-                    self.report_ended(loaded, JobState::Completed);
-                    Ok(Step::Completed)
-                }
-                Err(error) => self.limit(job, error).await,
-            },
+            }
             Ended::Failed { failure, retryable } => self.try_again_or_fail(job, &replay, failure, retryable).await,
             Ended::Suspended => match replay.take_wait() {
                 Some(wait) => {

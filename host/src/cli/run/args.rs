@@ -61,6 +61,16 @@ pub struct RunCommand {
     #[command(flatten)]
     pub token: TokenArgs,
 
+    /// Serve metrics for Prometheus at `/metrics`, and health at `/healthz` and `/readyz`, on this address, to everybody who can
+    /// reach it: `9464`, `:9464` (both on this machine only), `HOST:PORT`. With `--processes`, each further worker has the next
+    /// port.
+    #[arg(long, env = "BRRR_METRICS", value_name = "ADDRESS")]
+    pub metrics: Option<Address>,
+
+    /// How long messages may wait while none is settled, until `/readyz` says that the worker is not ready.
+    #[arg(long, env = "BRRR_STALLED_AFTER", default_value = "1m", value_name = "TIME", value_parser = duration)]
+    pub stalled_after: Duration,
+
     /// The most memory that one run may use.
     // Several times the memory that a Python guest needs.
     #[arg(long, env = "BRRR_MEMORY", default_value = "256MiB", value_name = "SIZE", value_parser = size)]

@@ -8,20 +8,21 @@ use brrr_protocol::records::ServedComponent;
 use brrr_worker::deployed::DeployedLoader;
 use brrr_worker::signatures::TrustedKeys;
 use brrr_worker::topic_worker::Shutdown;
-use brrr_worker::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
+use brrr_worker::wasm::{Engine, EngineOptions, Guest, Output, Overrides, RunLimits, WasmHandler};
 
 use super::RunCommand;
 use super::served::Served;
 use crate::cli::console::Console;
 use crate::cli::source;
 use crate::config::Config;
+use crate::telemetry::Telemetry;
 
 /// Makes handlers of components, all on one engine.
 pub struct Loader {
     engine: Arc<Engine>,
     limits: RunLimits,
     tasks: Overrides,
-    output: Arc<Console>,
+    output: Arc<dyn Output>,
     trust: TrustedKeys,
 }
 
@@ -36,9 +37,16 @@ pub struct Loaded {
 impl Loader {
     /// # Errors
     /// When this machine can't run the engine, or a key can't be read.
-    pub fn new(args: &RunCommand, config: &Config, max_running: u32, shutdown: &Shutdown) -> anyhow::Result<Self> {
+    pub fn new(
+        args: &RunCommand,
+        config: &Config,
+        max_running: u32,
+        shutdown: &Shutdown,
+        telemetry: &Telemetry,
+    ) -> anyhow::Result<Self> {
         let to_stdout = args.events.as_deref() != Some(Path::new("-"));
         let console = if to_stdout { Console::stdout(shutdown.clone()) } else { Console::stderr(shutdown.clone()) };
+        let console: Arc<dyn Output> = Arc::new(console);
         Ok(Self {
             engine: Engine::new(&EngineOptions { max_running, ..EngineOptions::default() })?,
             limits: RunLimits {
@@ -48,7 +56,7 @@ impl Loader {
                 own_hashes: args.own_hashes.unwrap_or_else(|| args.backend.has_namespace()),
             },
             tasks: config.tasks(),
-            output: Arc::new(console),
+            output: telemetry.of_output(console),
             trust: TrustedKeys::read(&args.trust)?,
         })
     }

@@ -16,7 +16,8 @@ use brrr_protocol::step::Limits;
 use brrr_worker::builder::default_max_running;
 use brrr_worker::deployed::{AcceptingHandler, Follower};
 use brrr_worker::events::worker_name;
-use brrr_worker::{ServedTopic, StopReason, Worker, WorkerError};
+use brrr_worker::gateway::Front;
+use brrr_worker::{Health, ServedTopic, StopReason, Worker, WorkerError};
 
 use super::output::say;
 use super::signals::on_signals;
@@ -25,6 +26,7 @@ use crate::config::{Config, Section, Setting};
 use crate::exit::Exit;
 use crate::page;
 use crate::registry::is_reference;
+use crate::telemetry::Telemetry;
 use crate::trust;
 pub use args::RunCommand;
 use load::Loader;
@@ -62,9 +64,20 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     topics.extend(deployed.clone());
     let schedules = schedules::plan(&config, args.topic.as_ref(), &topics)?;
     let (token, push_token) = args.token.find()?;
-    let listener = match &args.http {
+    let health = Health::stalled_after(args.stalled_after);
+    let telemetry = Telemetry::start(args.metrics.is_some())?;
+    let probes = match &args.metrics {
+        Some(address) => {
+            let address = address.plus(member.as_ref().map_or(0, Membership::index));
+            Some(telemetry.serve(&address, &health).await?)
+        }
+        None => None,
+    };
+    // The sockets answer while the backend is opened and components are loaded.
+    let front = match &args.http {
         Some(address) if member.as_ref().is_none_or(Membership::has_gateway) => {
-            Some((address.listen(token.is_some()).await?, token))
+            let listener = address.listen(token.is_some()).await?;
+            Some((Front::open(listener, &health, &shutdown), token))
         }
         _ => None,
     };
@@ -79,7 +92,7 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     let max_running = args.max_running.unwrap_or_else(|| args.processes.share(default_max_running()));
     // The watch starts before any component is read, so that no later change is missed.
     let watch = args.watch.then(|| Watch::start(&served)).transpose()?;
-    let loader = Loader::new(&args, &config, max_running, &shutdown)?;
+    let loader = Loader::new(&args, &config, max_running, &shutdown, &telemetry)?;
     let handlers = tokio::select! {
         handlers = loader.load(&served) => handlers?,
         // Compiling can take long. No call is running yet, so there is nothing to wait for.
@@ -99,13 +112,17 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
         .shutdown_timeout(args.shutdown_timeout)
         .repair_interval(args.repair_interval.0)
         .name(name)
-        .observer(observer)
+        .observer(telemetry.of_observer(observer))
+        .health(health)
         .shutdown(shutdown.clone());
+    if let Some(metrics) = &telemetry.metrics {
+        builder = builder.metrics(metrics.clone());
+    }
     for topic in &args.call_topic {
         builder = builder.call_topic(topic.as_str());
     }
-    if let Some((listener, token)) = listener {
-        builder = builder.gateway(listener, token).gateway_origins(args.token.http_allow_origin.clone());
+    if let Some((front, token)) = front {
+        builder = builder.gateway_behind(front, token).gateway_origins(args.token.http_allow_origin.clone());
         builder = builder.gateway_push_token(push_token).gateway_page(page::files());
     }
     let accepted = if args.accept_code { Some(loader.deployed(&args)?) } else { None };
@@ -145,6 +162,7 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     }
     let ended = worker.run().await;
     outlets.finish().await;
+    telemetry.finish(probes).await;
     ended.map_err(plain)?;
     Ok(match shutdown.begun() {
         Some(StopReason::OutputClosed) => Exit::BrokenPipe,

@@ -49,6 +49,11 @@ impl Membership {
         Ok(Some(Self { index, parent }))
     }
 
+    /// The index of this child, from 0.
+    pub fn index(&self) -> u16 {
+        u16::try_from(self.index).unwrap_or(u16::MAX)
+    }
+
     /// Only one process can listen on an address, so only the first child has the gateway.
     pub fn has_gateway(&self) -> bool {
         self.index == 0

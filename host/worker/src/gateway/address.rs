@@ -47,23 +47,27 @@ pub struct CannotListen {
 }
 
 impl Address {
+    /// The same host, `n` ports further. A port that the system chooses stays so.
+    #[must_use]
+    pub fn plus(&self, n: u16) -> Self {
+        let port = if self.port == 0 { 0 } else { self.port.saturating_add(n) };
+        Self { host: self.host.clone(), port }
+    }
+
+    /// Listens on the address, for what everybody may read who can reach it.
+    ///
+    /// # Errors
+    /// As `listen`.
+    pub async fn listen_for_all(&self) -> Result<TcpListener, CannotListen> {
+        self.bind().await
+    }
     /// Listens on the address. Warns if other machines can connect: without a token they can run any task, and with a
     /// token they may read it on its way.
     ///
     /// # Errors
     /// When the address is in use, or does not belong to this machine.
     pub async fn listen(&self, has_token: bool) -> Result<TcpListener, CannotListen> {
-        let listener = TcpListener::bind((self.host.as_str(), self.port)).await.map_err(|source| CannotListen {
-            address: self.clone(),
-            reason: match source.kind() {
-                io::ErrorKind::AddrInUse => "another program listens there; choose another port".to_owned(),
-                io::ErrorKind::PermissionDenied => {
-                    "the system doesn't allow it; choose a port of 1024 or higher".to_owned()
-                }
-                _ => source.to_string(),
-            },
-            source,
-        })?;
+        let listener = self.bind().await?;
         if let Ok(address) = listener.local_addr()
             && !is_loopback(address)
         {
@@ -80,6 +84,20 @@ impl Address {
             }
         }
         Ok(listener)
+    }
+
+    async fn bind(&self) -> Result<TcpListener, CannotListen> {
+        TcpListener::bind((self.host.as_str(), self.port)).await.map_err(|source| CannotListen {
+            address: self.clone(),
+            reason: match source.kind() {
+                io::ErrorKind::AddrInUse => "another program listens there; choose another port".to_owned(),
+                io::ErrorKind::PermissionDenied => {
+                    "the system doesn't allow it; choose a port of 1024 or higher".to_owned()
+                }
+                _ => source.to_string(),
+            },
+            source,
+        })
     }
 }
 

@@ -7,6 +7,8 @@
 //! | `GET /{task}?k=v…` | 200 with the result; 404 while there is no result; 500 with the failure of its last job |
 //! | `GET /jobs/{id}` | 200 with the state of that job: `pending`, `ok`, `failed` or `forgotten` |
 //!
+//! `/healthz` and `/readyz` need no token (see `probes`). A task of such a name is reached by the API only.
+//!
 //! The answer is 404 for a task that no worker of the gateway's topics has announced. If *nothing* was announced, every
 //! task is accepted: the workers of a topic may start later, or may be workers of other SDKs, which announce nothing.
 //! (A worker must handle every call of its topic. So once a brrr-host worker has announced its tasks, its list is
@@ -16,9 +18,11 @@ mod address;
 mod arguments;
 mod body;
 mod cors;
+mod front;
 mod guard;
 mod pace;
 mod page;
+mod probes;
 mod reply;
 mod results;
 mod serve;
@@ -58,10 +62,11 @@ use arguments::Arguments;
 use body::{HeldBody, Room};
 use bytes::Bytes;
 pub use cors::Origin;
+pub use front::Front;
 use guard::Guard;
 pub use page::Page;
+pub use probes::{Rendered, serve_probes};
 use results::Results;
-use serve::Bounds;
 use tail::EventTail;
 use tasks::{AnnouncedTasks, FRESH, TopicTasks};
 pub use token::{PUSH_TOKEN_ENV, TOKEN_ENV, Token, TokenError};
@@ -69,6 +74,7 @@ use uploads::Uploads;
 use v1::problem::{Problem, ProblemKind};
 use watcher::Watcher;
 
+use crate::health::Health;
 use crate::new_call::new_job_id;
 use crate::topic_worker::Shutdown;
 
@@ -165,15 +171,20 @@ impl Gateway {
     }
 
     /// Serves until it is asked to stop.
-    pub async fn serve(self, listener: TcpListener, shutdown: &Shutdown) {
+    pub async fn serve(self, listener: TcpListener, health: &Health, shutdown: &Shutdown) {
+        self.serve_behind(Front::open(listener, health, shutdown), shutdown).await;
+    }
+
+    /// Serves on a socket that answers already, until it is asked to stop.
+    pub async fn serve_behind(self, front: Front, shutdown: &Shutdown) {
         let tokens = (self.shared.token.clone(), self.shared.push_token.clone());
-        let guard = Guard::new(tokens, listener.local_addr().ok(), self.shared.origins.clone());
+        let guard = Guard::new(tokens, front.address(), self.shared.origins.clone());
         let (stopped, closing) = (shutdown.clone(), self.shared.closing.clone());
         tokio::spawn(async move {
             stopped.wait().await;
             closing.cancel();
         });
-        serve::serve(listener, self.router(guard), shutdown, Bounds::default()).await;
+        front.serve(self.router(guard)).await;
     }
 
     fn router(self, guard: Guard) -> Router {

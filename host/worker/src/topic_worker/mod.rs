@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use brrr_protocol::events::Observer;
+use brrr_protocol::gate::Gate;
 use brrr_protocol::model::{Failure, Topic};
 use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Backend, Delivery};
@@ -39,6 +40,8 @@ use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 
 use crate::disposition::Disposition;
+use crate::health::Health;
+use crate::metrics::{MeteredGate, Metrics};
 pub use admission::Admission;
 use admission::Ticket;
 pub use announce::announce;
@@ -100,6 +103,8 @@ struct WorkerState {
     running: KeyedMutex,
     backoff: SharedBackoff,
     shutdown: Shutdown,
+    metrics: Option<Arc<Metrics>>,
+    health: Option<Health>,
     /// The error that made the worker stop.
     fatal: Mutex<Option<Error>>,
 }
@@ -126,9 +131,21 @@ impl TopicWorker {
             running: KeyedMutex::default(),
             backoff: SharedBackoff::default(),
             shutdown,
+            metrics: None,
+            health: None,
             fatal: Mutex::new(None),
         };
         Self { shared: Arc::new(shared), topic, shutdown_timeout: options.shutdown_timeout }
+    }
+
+    /// Records what the worker does, and tells of each message that it settles.
+    #[must_use]
+    pub fn watched_by(mut self, metrics: Option<Arc<Metrics>>, health: Option<Health>) -> Self {
+        // Nothing else has the state before the worker runs.
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            (shared.metrics, shared.health) = (metrics, health);
+        }
+        self
     }
 
     /// Says how much this worker has to do.
@@ -254,12 +271,13 @@ impl WorkerState {
     async fn step(&self, delivery: &Delivery, id: Id, ticket: &Ticket) -> Result<Step> {
         let handler = self.handler.get();
         let log = RunLog::default();
+        let metered = self.metrics.as_ref().map(|metrics| MeteredGate { inner: ticket, metrics });
         let site = Site {
             backend: &self.backend,
             handler: &*handler,
             limits: &self.limits,
             outcomes: &self.outcomes,
-            gate: ticket,
+            gate: metered.as_ref().map_or(ticket as &dyn Gate, |metered| metered),
             log: &log,
             observer: self.observer.as_deref(),
             clock: &|| self.backend.now(),
@@ -276,8 +294,11 @@ impl WorkerState {
     }
 
     async fn settle(&self, delivery: &Delivery, result: Result<Step>) {
-        if result.is_ok() {
+        if let Ok(step) = &result {
             self.backoff.reset();
+            if let (Some(health), false) = (&self.health, matches!(step, Step::Nacked(_))) {
+                health.settled();
+            }
         }
         match result.into() {
             Disposition::Nothing => {}
@@ -293,6 +314,9 @@ impl WorkerState {
             }
             Disposition::ReportDeadLetter(reason) => {
                 let topic = &delivery.topic;
+                if let Some(metrics) = &self.metrics {
+                    metrics.dead_letter(topic);
+                }
                 tracing::error!(
                     "a message of topic {topic} is a dead letter now: {reason}; `brrr-host dlq list --topic {topic}` lists it"
                 );
@@ -313,6 +337,9 @@ impl WorkerState {
     }
 
     async fn receive_failed(&self, error: Error, topic: &Topic) {
+        if let Some(metrics) = &self.metrics {
+            metrics.failed("receive", &error);
+        }
         match Err(error).into() {
             Disposition::Stop(error) => self.stop(error),
             Disposition::Nack(error) | Disposition::LetLeaseRunOut(error) => {

@@ -112,7 +112,11 @@ fn within(reach: Reach, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<S
     }
 }
 
-fn tls() -> io::Result<ClientConfig> {
+/// TLS for the clients of the process, with the certificates of the system (or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name).
+///
+/// # Errors
+/// When the certificates can't be read at the moment.
+pub fn tls() -> io::Result<ClientConfig> {
     let mut job_ids = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     job_ids.add_parsable_certificates(native.certs);

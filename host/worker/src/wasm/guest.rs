@@ -332,6 +332,7 @@ async fn describe(
         access: Arc::default(),
         http: None,
         in_flight: None,
+        traceparent: None,
         probe: None,
     };
     let _running = core.ticker.running();

@@ -170,6 +170,7 @@ impl WasmHandler {
             access: self.guests[entry.guest].access.clone(),
             http: None,
             in_flight: None,
+            traceparent: self.output.traceparent(&request.job_id, &request.call).and_then(|text| text.parse().ok()),
             probe,
         }
     }
@@ -213,6 +214,7 @@ impl WasmHandler {
             .keeping_for(&replay);
         let replay = RunReplay::new(replay);
         let mut state = self.state(entry, &request, (printer.clone(), replay.clone()), deadline, probe);
+        let used = state.memory.most();
         wasi::open_folders(&mut state).map_err(|error| outcome::not_begun(&error))?;
         let attempt = request.attempt;
         let returned = {
@@ -239,6 +241,7 @@ impl WasmHandler {
                 Err(host_panic(&*panic))
             }
         };
+        self.output.used_memory(&entry.name, used.load(Ordering::Relaxed));
         if !replay.is_there() {
             return Err(outcome::lost_in_backend());
         }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::HeaderValue;
 use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::Error as SendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -107,6 +108,7 @@ struct Sender {
     printer: Printer,
     room: Arc<Semaphore>,
     in_flight: OpenRequests,
+    traceparent: Option<HeaderValue>,
 }
 
 /// The number of requests that a run waits for. While there are any, the run's clock follows the real time.
@@ -142,6 +144,7 @@ impl WasiHttpView for State {
                 printer: self.printer.clone(),
                 room: Arc::new(Semaphore::new(AT_ONCE)),
                 in_flight,
+                traceparent: self.traceparent.clone(),
             };
             let mut ctx = WasiHttpCtx::new();
             ctx.set_field_size_limit(http_limits::FIELDS);
@@ -158,7 +161,7 @@ type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<()>> + Se
 impl WasiHttpHooks for Sender {
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<()>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
@@ -167,6 +170,10 @@ impl WasiHttpHooks for Sender {
             Ok(target) => target,
             Err(refused) => return Box::new(async { Err(refused) }),
         };
+        if let Some(traceparent) = &self.traceparent {
+            // A guest that traces by itself has its own.
+            request.headers_mut().entry("traceparent").or_insert_with(|| traceparent.clone());
+        }
         self.printer.touch(Touch::Http);
         let client = match access.clients.get(target.reach) {
             Ok(client) => client,

@@ -44,6 +44,7 @@ mod world;
 
 use std::time::Duration;
 
+pub use client::tls;
 pub use engine::{Engine, EngineOptions};
 pub use error::LoadError;
 pub use guest::{Guest, LoadStage, Task};

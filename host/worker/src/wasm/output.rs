@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use brrr_protocol::model::{CallHash, Millis};
+use brrr_protocol::model::{CallHash, JobId, Millis};
 pub use brrr_protocol::records::{LogLevel, LogSource as Stream};
 use brrr_protocol::records::{LogLine, RunLog};
 use brrr_protocol::replay::{Printed, Replay};
@@ -38,6 +38,17 @@ pub trait Output: Send + Sync {
     /// Called when a run uses something outside of itself that its permissions allow: once for each kind, in each run
     /// of a call. A call that is not a leaf uses it again in each replay. The default does nothing.
     fn touched(&self, _: Touched<'_>) {}
+
+    /// Called at the end of each run: the most bytes of memory that the run has used. The default does nothing.
+    fn used_memory(&self, task: &str, bytes: u64) {
+        let _ = (task, bytes);
+    }
+
+    /// The `traceparent` that the requests of a call carry. `None`: its job is not traced. The default is `None`.
+    fn traceparent(&self, job_id: &JobId, call: &CallHash) -> Option<String> {
+        let _ = (job_id, call);
+        None
+    }
 }
 
 /// Writes the output of guests to `tracing`, with the task and the call.

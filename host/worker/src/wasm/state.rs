@@ -1,9 +1,11 @@
 //! The state of one run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use brrr_protocol::model::{CallHash, JobId};
+use hyper::header::HeaderValue;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -59,6 +61,8 @@ pub(super) struct State {
     pub http: Option<Box<Http>>,
     /// The number of requests that the run waits for. `None`: nothing has asked for it yet.
     pub in_flight: Option<OpenRequests>,
+    /// What its requests carry, so that the servers that they reach can continue the trace of the job.
+    pub traceparent: Option<HeaderValue>,
     /// The probe, if the run is watched.
     pub probe: Option<Arc<Probe>>,
 }
@@ -136,6 +140,8 @@ pub(super) struct Budget {
     pub limit: usize,
     left: usize,
     probe: Option<Arc<Probe>>,
+    /// The most bytes that were taken at once. It outlives the budget.
+    most: Arc<AtomicU64>,
 }
 
 /// The bytes of an element of a table.
@@ -145,7 +151,12 @@ impl Budget {
     /// A budget of which nothing is used.
     pub fn new(bytes: u64) -> Self {
         let limit = usize::try_from(bytes).unwrap_or(usize::MAX);
-        Self { limit, left: limit, probe: None }
+        Self { limit, left: limit, probe: None, most: Arc::default() }
+    }
+
+    /// The most bytes that were taken at once, also after the run has ended.
+    pub fn most(&self) -> Arc<AtomicU64> {
+        self.most.clone()
     }
 
     /// Reports the used memory to the probe, if there is one.
@@ -158,6 +169,7 @@ impl Budget {
         match self.left.checked_sub(bytes) {
             Some(left) => {
                 self.left = left;
+                self.most.fetch_max((self.limit - left) as u64, Ordering::Relaxed);
                 if let Some(probe) = &self.probe {
                     probe.holds(self.limit - left);
                 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{DeadLetter, Delivery, Outgoing, Queue, Receipt, Visit};
+use brrr_protocol::ports::{Backlog, DeadLetter, Delivery, Outgoing, Queue, Receipt, Visit};
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, Value, cmd, pipe};
 use tokio::time::Instant;
@@ -206,6 +206,23 @@ impl Queue for Redis {
         let (ready, delayed, arrived) = (count(0), count(1), count(2));
         let held = self.held(&mut connection).await.map_err(failed())?;
         Ok(ready + delayed + arrived + held.iter().filter(|(of, ..)| of == topic.as_str()).count() as u64)
+    }
+
+    async fn backlog(&self, topic: &Topic) -> Result<Backlog> {
+        let (list, arrived) = (self.0.keys.topic(topic), self.0.keys.arrived(topic));
+        let mut look = pipe();
+        look.cmd("LLEN").arg(&list).cmd("LLEN").arg(&arrived);
+        look.cmd("ZCARD").arg(self.0.keys.delayed(topic.as_str())).cmd("LINDEX").arg(&list).arg(0);
+        let found = look.ignore_errors().query_async(&mut self.0.connections.shared()).await;
+        let found: Vec<Value> = found.map_err(self.error("count messages"))?;
+        // A key of another type holds no messages.
+        let count = |n: usize| if let Some(Value::Int(n)) = found.get(n) { u64::try_from(*n).unwrap_or(0) } else { 0 };
+        // The messages are the peers', so they say nothing of their age.
+        let head = match found.get(3) {
+            Some(Value::BulkString(body)) => Some(String::from_utf8_lossy(body).into_owned()),
+            _ => None,
+        };
+        Ok(Backlog { ready: count(0) + count(1), delayed: count(2), oldest: None, head })
     }
 
     async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {

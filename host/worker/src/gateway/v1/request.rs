@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, header};
 use brrr_protocol::model::{JobId, check_name};
+use brrr_protocol::trace::parse_traceparent;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
@@ -110,6 +111,13 @@ pub fn wait(headers: &HeaderMap) -> Option<Duration> {
     };
     let seconds = texts.flat_map(|text| text.split(',')).find_map(wait)?;
     Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+}
+
+/// The `traceparent` of the request. One that is not valid is ignored, as the standard says.
+pub fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let mut texts = headers.get_all("traceparent").iter().filter_map(|value| value.to_str().ok());
+    let (text, None) = (texts.next()?, texts.next()) else { return None };
+    parse_traceparent(text).map(|_| text.to_owned())
 }
 
 /// The key of `Idempotency-Key`.

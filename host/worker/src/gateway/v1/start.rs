@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use super::Answer;
 use super::jobs::{Shown, show};
 use super::problem::{Problem, ProblemKind};
-use super::request::{bad, json, key, off_loop, wait};
+use super::request::{bad, json, key, off_loop, traceparent, wait};
 use crate::gateway::tasks::TopicTasks;
 use crate::gateway::{Gateway, LARGE, arguments};
 use crate::new_call::new_job_id;
@@ -94,6 +94,7 @@ pub struct JobOptionsBody {
     post, path = "/v1/jobs", tag = "jobs", operation_id = "startJob", request_body = StartBody,
     params(
         ("idempotency-key" = Option<String>, Header, description = "Starts the job once for this key on its topic"),
+        ("traceparent" = Option<String>, Header, description = "The caller's span, in the form of the W3C. The job's trace links to it"),
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the job, at most 60 s"),
     ),
     responses(
@@ -111,7 +112,8 @@ pub struct JobOptionsBody {
 pub async fn start(State(gateway): State<Gateway>, headers: HeaderMap, body: Body) -> Answer {
     let body: StartBody = json(&gateway, &headers, body).await?;
     let shared = &gateway.shared;
-    let request = StartRequest { key: key(&headers)?, ..request(&gateway, body).await? };
+    let mut request = StartRequest { key: key(&headers)?, ..request(&gateway, body).await? };
+    request.options.trace = traceparent(&headers);
     let new = new_job_id()?;
     let (status, job_id) = match shared.client.start(&request, new).await? {
         Started::New { job_id, .. } => (StatusCode::CREATED, job_id),

@@ -142,6 +142,11 @@ impl Admission {
         self.most
     }
 
+    /// How many runs there are now.
+    pub fn used(&self) -> u32 {
+        self.most.saturating_sub(u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX))
+    }
+
     /// Waits until messages may be received. Returns how many.
     pub async fn room(&self) -> usize {
         loop {
