@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
@@ -109,13 +110,19 @@ class AsyncClient:
         state: JobState | None = None,
         topic: str | None = None,
         task: str | None = None,
+        label: str | None = None,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
         page_size: int = 100,
     ) -> AsyncGenerator[JobInfo, None]:
-        """The jobs with this state, topic and task, newest first. A job in a list has no result and no failure.
+        """The jobs with this state, topic, task and label, newest first. A job in a list has no result and no failure.
+
+        since: only jobs that were accepted at this time or later. until: only jobs that were accepted before this time.
+        A datetime needs a time zone. A timedelta means so long ago.
 
         The client requests a page when the caller needs it. page_size: the number of jobs of a page, 1 to 500.
         """
-        return self._shell.each(jobs.listed, state, topic, task, page_size)
+        return self._shell.each(jobs.listed, state, topic, task, label, since, until, page_size)
 
     def events(
         self, *, topic: str | None = None, job: HasId | str | None = None, after: str | None = None

@@ -46,6 +46,19 @@ def time_text(time: datetime) -> str:
     return time.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
+def bound_text(bound: datetime | timedelta, now: datetime) -> str:
+    """Writes a bound of a listing. A timedelta means so long before `now`. Raises ValueError for a bound that is no time."""
+    if isinstance(bound, timedelta):
+        if bound < timedelta(0):
+            raise ValueError(f"{bound!r} is no time ago; it must be 0 or more")
+        try:
+            bound = now - bound
+        except OverflowError as error:
+            raise ValueError(f"{bound!r} is too long ago; leave it out") from error
+    # The gateway counts milliseconds. What is not before the next whole one is not before the bound.
+    return time_text(bound + timedelta(microseconds=-bound.microsecond % 1000))
+
+
 def time_of(text: str) -> datetime:
     """Reads a time."""
     # Python 3.10 can't read the Z.
