@@ -133,10 +133,11 @@ def test_logs(client: Client) -> None:
     job = alone(client, "prints", line="logs")
     assert job.result(timeout=60) == "logs"
     lines = list(job.logs())
+    # The Rust SDK prints by the log of the host.
     assert [(line.stream, line.level, line.text) for line in lines] == [
-        ("stdout", "info", "before logs"),
+        ("log", "info", "before logs"),
         ("log", "warn", "warning logs"),
-        ("stdout", "info", "after logs"),
+        ("log", "info", "after logs"),
     ]
     assert all((line.task, line.attempt, line.fields, line.left_out) == ("prints", 1, {}, 0) for line in lines)
     assert [line.number for line in lines] == [0, 1, 2]

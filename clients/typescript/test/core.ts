@@ -226,12 +226,13 @@ core("what a job's calls have logged", async (client) => {
   await job.result({ timeout: "30s" });
   const lines: LogLine[] = [];
   for await (const line of job.logs()) lines.push(line);
+  // The Rust SDK prints by the log of the host.
   equal(
     lines.map(({ stream, level, text, number }) => [stream, level, text, number]),
     [
-      ["stdout", "info", "before logs", 0],
+      ["log", "info", "before logs", 0],
       ["log", "warn", "warning logs", 1],
-      ["stdout", "info", "after logs", 2],
+      ["log", "info", "after logs", 2],
     ],
   );
   equal([lines[0]?.time instanceof Date, lines[0]?.task, lines[0]?.attempt, lines[0]?.fields], [true, "prints", 1, {}]);
