@@ -50,6 +50,7 @@ class AsyncClient:
         retries: int = RETRIES,
         http: httpx.AsyncClient | None = None,
         brrr_host: str | PathLike[str] | None = None,
+        cache_size: int | str | None = None,
     ) -> None:
         """Makes no request yet.
 
@@ -60,10 +61,12 @@ class AsyncClient:
         retries: how often the client repeats a request when the network or the gateway fails.
         http: an httpx client to use, for example with a proxy or with certificates. The caller closes it.
         brrr_host: the program that builds components for `call`. None: the environment variable BRRR_HOST, or the PATH.
+        cache_size: how much space the cache of `call` may take, in bytes or as a text such as "500MiB". None: the environment variable
+        BRRR_CLIENT_CACHE_SIZE, or 2 GiB. All programs of a user share the cache, and each applies its own limit when it cleans.
 
-        Raises ValueError if the URL or the token can't be used.
+        Raises ValueError if the URL, the token or the size can't be used.
         """
-        self._shell = Shell(Settings.of(url, token, timeout, retries, brrr_host), http)
+        self._shell = Shell(Settings.of(url, token, timeout, retries, brrr_host, cache_size), http)
 
     async def aclose(self) -> None:
         """Closes the connections. A client of httpx that the caller gave stays open."""

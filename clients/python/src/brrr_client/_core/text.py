@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -44,6 +45,14 @@ def time_text(time: datetime) -> str:
     if time.tzinfo is None:
         raise ValueError(f"{time!r} has no time zone; use datetime.now(timezone.utc), or time.astimezone() for local time")
     return time.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def size(text: int | str) -> int:
+    """A size in bytes. Raises ValueError if it is none."""
+    match = re.fullmatch(r"([0-9]+) ?(B|KiB|MiB|GiB|TiB)?", str(text))
+    if match is None:
+        raise ValueError(f"{text!r} is not a size; write a number of bytes, or a text such as 500MiB or 2GiB")
+    return int(match[1]) << 10 * ("B", "KiB", "MiB", "GiB", "TiB").index(match[2] or "B")
 
 
 def bound_text(bound: datetime | timedelta, now: datetime) -> str:
