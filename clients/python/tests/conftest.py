@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from blocking import blocking
 from brrr_client import AsyncClient, Client
-from host import BINARY, ROOT, Host
+from host import BINARY, PUSH_TOKEN, ROOT, Host
 from proxy import Proxy
 
 Connect = Callable[..., Client]
@@ -73,6 +73,12 @@ def connect(request: pytest.FixtureRequest) -> Generator[Connect, None, None]:
 def client(connect: Connect, host: Host) -> Client:
     """A client of the host."""
     return connect(host.url)
+
+
+@pytest.fixture
+def ships(connect: Connect, host: Host) -> Client:
+    """A client that may ship code."""
+    return connect(host.url, token=PUSH_TOKEN)
 
 
 @pytest.fixture

@@ -20,17 +20,12 @@ from shipped import shop
 from shipped.shop import Bill, Size
 
 
-@pytest.fixture
-def ships(connect: Connect, host: Host) -> Client:
-    """A client that may ship code."""
-    return connect(host.url, token=PUSH_TOKEN)
-
-
-def test_a_function_with_a_package_that_the_worker_has_never_seen(ships: Client) -> None:
+def test_a_function_with_packages_that_the_worker_has_never_seen(ships: Client) -> None:
     bill = ships.call(shop.bill, "bücher", date(2026, 1, 2), size=Size.LARGE, discount=Decimal("0.5"))
     assert bill == Bill("xn--bcher-kva", Decimal("12"), date(2026, 1, 2), (Size.LARGE, Size.LARGE))
     assert ships.call(shop.total, ["tea", "tea"]) == 600
     assert ships.call(shop.decorated, 1) == 2
+    assert ships.call(shop.label, "<tea>") == "&lt;tea&gt;"
 
 
 def test_the_same_code_is_shipped_once(

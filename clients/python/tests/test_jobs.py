@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
@@ -132,10 +133,11 @@ def test_logs(client: Client) -> None:
     job = alone(client, "prints", line="logs")
     assert job.result(timeout=60) == "logs"
     lines = list(job.logs())
+    # The Rust SDK prints by the log of the host.
     assert [(line.stream, line.level, line.text) for line in lines] == [
-        ("stdout", "info", "before logs"),
+        ("log", "info", "before logs"),
         ("log", "warn", "warning logs"),
-        ("stdout", "info", "after logs"),
+        ("log", "info", "after logs"),
     ]
     assert all((line.task, line.attempt, line.fields, line.left_out) == ("prints", 1, {}, 0) for line in lines)
     assert [line.number for line in lines] == [0, 1, 2]
@@ -209,6 +211,27 @@ def test_listing(client: Client) -> None:
     # The client requests only the pages that are needed.
     assert next(client.jobs(page_size=1)).id
     assert list(client.jobs(task="dice", state="failed")) == []
+
+
+def test_listing_by_label_and_time(client: Client) -> None:
+    label = uuid.uuid4().hex
+    jobs = [client.start_with("demo", "dice", {"i": i}, scope="job", label=label) for i in range(5)]
+    for job in jobs:
+        job.wait(timeout=60)
+    found = list(client.jobs(label=label, page_size=2))
+    assert [job.id for job in found] == [job.id for job in jobs[::-1]]
+    assert {job.label for job in found} == {label}
+    # The time of a job is the first one at which `since` finds it, and the last one at which `until` does not.
+    middle = found[2].created
+    older, newer = {job.id for job in found if job.created < middle}, {job.id for job in found if job.created >= middle}
+    assert {job.id for job in client.jobs(label=label, since=middle, page_size=1)} == newer
+    assert {job.id for job in client.jobs(label=label, until=middle, page_size=1)} == older
+    assert {job.id for job in client.jobs(label=label, since=middle, until=middle)} == set()
+    assert len(list(client.jobs(label=label, since=timedelta(hours=1)))) == 5
+    assert list(client.jobs(label=label, until=timedelta(hours=1))) == []
+    assert list(client.jobs(label="no such label")) == []
+    with pytest.raises(ValueError, match="time zone"):
+        list(client.jobs(since=datetime(2026, 1, 1)))
 
 
 def test_times_out_is_a_failure(client: Client) -> None:

@@ -20,7 +20,7 @@ from brrr_client import (
 from brrr_client._core.settings import Settings
 from brrr_client._core.sse import Decoder, Message
 from brrr_client._core.steps import Request
-from brrr_client._core.text import Duration, duration_text, from_json, path, time_of, time_text
+from brrr_client._core.text import Duration, bound_text, duration_text, from_json, path, size, time_of, time_text
 
 STREAM = (
     "\ufeff: hello\n\nid: 1\nevent: task\ndata: {\"a\": \"\u2028\u0085\x0b\"}\n\n"
@@ -75,6 +75,23 @@ def test_times() -> None:
     assert time_text(time) == "2026-03-29T01:00:00.123Z"
     assert time_of("2026-03-29T01:00:00.123Z") == time
     assert time_text(datetime(2026, 1, 1, tzinfo=timezone.utc)) == "2026-01-01T00:00:00.000Z"
+
+
+def test_sizes() -> None:
+    assert [size(each) for each in (0, 17, "17", "500MiB", "2 GiB")] == [0, 17, 17, 500 * 2**20, 2 * 2**30]
+    for wrong in (-1, "", "1.5GiB", "2GB", "many"):
+        with pytest.raises(ValueError, match="is not a size"):
+            size(wrong)
+
+
+def test_bounds_of_a_listing() -> None:
+    now = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+    assert bound_text(timedelta(hours=1, microseconds=1), now) == "2026-01-01T11:00:00.000Z"
+    assert bound_text(now, now) == "2026-01-01T12:00:00.000Z"
+    assert bound_text(now + timedelta(microseconds=1), now) == "2026-01-01T12:00:00.001Z"
+    for wrong in (timedelta(seconds=-1), timedelta.max, datetime(2026, 1, 1)):
+        with pytest.raises(ValueError):
+            bound_text(wrong, now)
 
 
 def test_numbers_of_any_length() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from brrr_client import AsyncClient, AsyncJob, Client, Event, Job, JobInfo, StartOptions
@@ -25,6 +25,8 @@ def blocks(client: Client) -> None:
     client.start_with("demo", "fib", timeout=b"")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.start_with("demo", "fib", retry_backoff="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.start_with("demo", "fib", keys="")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.jobs(label="for people", since=timedelta(hours=1), until=datetime.now(timezone.utc))
+    client.jobs(since="1h")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.jobs(state="done")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.schedule("demo", "x").put(cron="* * * * *")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 

@@ -1,7 +1,7 @@
 /** The entrance: one gateway. */
 import { Deployments, type ComponentStatus, type UploadedComponent } from "./code.js";
 import { camel, topicDetails, type DeadLetter, type JobState, type TopicDetails, type TopicSummary } from "./documents.js";
-import { durationText, milliseconds } from "./duration.js";
+import { durationText, milliseconds, timeText, type Duration } from "./duration.js";
 import { follow, type FollowOptions, type JobEvent } from "./events.js";
 import { Http, waitSeconds, type ClientOptions } from "./http.js";
 import { Job, knownJob, type KnownJob, type RequestOptions } from "./job.js";
@@ -17,6 +17,11 @@ export interface JobFilter extends RequestOptions {
   readonly state?: JobState | undefined;
   readonly topic?: string | undefined;
   readonly task?: string | undefined;
+  readonly label?: string | undefined;
+  /** Only jobs that were accepted at this time or later. A duration: so long ago. */
+  readonly since?: Date | Duration | undefined;
+  /** Only jobs that were accepted before this time. A duration: so long ago. */
+  readonly until?: Date | Duration | undefined;
   /** How many jobs one request asks for: 1 to 500. It bounds no listing: leave the loop for that. */
   readonly pageSize?: number | undefined;
 }
@@ -63,10 +68,15 @@ export class Client {
   }
 
   /** The jobs that are kept, newest first. The listing has no results and failures: ask the job for those. */
-  async *jobs({ state, topic, task, pageSize, signal }: JobFilter = {}): AsyncGenerator<KnownJob, void> {
+  async *jobs(filter: JobFilter = {}): AsyncGenerator<KnownJob, void> {
+    const { state, topic, task, label, pageSize, signal } = filter;
+    // One time for all pages, so that they are pages of one list.
+    const now = Date.now();
+    const since = filter.since === undefined ? undefined : timeText("since", filter.since, now);
+    const until = filter.until === undefined ? undefined : timeText("until", filter.until, now);
     let cursor: string | undefined;
     do {
-      const query = { state, topic, task, limit: pageSize, cursor };
+      const query = { state, topic, task, label, since, until, limit: pageSize, cursor };
       const page = await this.#http.json({ method: "GET", path: "/jobs", query, signal });
       for (const job of page["jobs"] as unknown[]) yield knownJob(this.#http, job);
       cursor = (page["next"] ?? undefined) as string | undefined;

@@ -19,6 +19,8 @@ export interface JobStatus<Result = unknown> {
   readonly ended: Date | null;
   readonly durationMs: number | null;
   readonly deadline: Date | null;
+  /** A name for people. */
+  readonly label?: string;
   /** The job that this one tries again. */
   readonly retryOf: string | null;
   /** How many messages it has used. */

@@ -39,3 +39,15 @@ export function milliseconds(what: string, duration: Duration): number {
 export function durationText(what: string, duration: Duration): string {
   return `${milliseconds(what, duration)}ms`;
 }
+
+/**
+ * A time as the gateway reads it. A duration means so long before `now`, which is in milliseconds. `what` names it in the error.
+ *
+ * Throws a TypeError for what is no time.
+ */
+export function timeText(what: string, time: Date | Duration, now: number): string {
+  const ago = !(time instanceof Date);
+  const at = ago ? new Date(now - milliseconds(what, time)) : time;
+  if (!Number.isNaN(at.getTime())) return at.toISOString();
+  throw new TypeError(`${what} is ${ago ? `too long ago (${JSON.stringify(time)}); leave it out` : "an invalid Date"}`);
+}

@@ -13,6 +13,7 @@ import {
   NotFoundError,
   UnauthorizedError,
   WaitTimeoutError,
+  type JobFilter,
   type KnownJob,
   type LogLine,
   type StartOptions,
@@ -225,12 +226,13 @@ core("what a job's calls have logged", async (client) => {
   await job.result({ timeout: "30s" });
   const lines: LogLine[] = [];
   for await (const line of job.logs()) lines.push(line);
+  // The Rust SDK prints by the log of the host.
   equal(
     lines.map(({ stream, level, text, number }) => [stream, level, text, number]),
     [
-      ["stdout", "info", "before logs", 0],
+      ["log", "info", "before logs", 0],
       ["log", "warn", "warning logs", 1],
-      ["stdout", "info", "after logs", 2],
+      ["log", "info", "after logs", 2],
     ],
   );
   equal([lines[0]?.time instanceof Date, lines[0]?.task, lines[0]?.attempt, lines[0]?.fields], [true, "prints", 1, {}]);
@@ -287,6 +289,31 @@ core("a list of jobs, over pages", async (client) => {
     if (started.has(job.id)) seen.push(job.id);
   }
   equal(seen.sort(), [...started].sort());
+});
+
+core("a list of jobs by their label and time", async (client) => {
+  const label = `list-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
+  const started: string[] = [];
+  for (let i = 0; i < 5; i++) started.push((await client.start("demo", "dice", { i }, { scope: "job", label })).id);
+  const found = await all(client.jobs({ label, pageSize: 2 }));
+  equal(
+    found.map(({ id }) => id),
+    started.reverse(),
+  );
+  ok(
+    found.every(({ latest }) => latest.label === label),
+    "the label",
+  );
+  const ids = async (filter: JobFilter) => (await all(client.jobs({ label, pageSize: 1, ...filter }))).map(({ id }) => id);
+  // The time of a job is the first one at which `since` finds it, and the last one at which `until` does not.
+  const middle = found[2]?.latest.created ?? new Date();
+  const split = (older: boolean) => found.filter(({ latest }) => latest.created < middle === older).map(({ id }) => id);
+  equal(await ids({ since: middle }), split(false));
+  equal(await ids({ until: middle }), split(true));
+  equal(await ids({ since: middle, until: middle }), []);
+  equal(await ids({ since: "1h" }), started);
+  equal(await ids({ until: { ms: 3_600_000 } }), []);
+  equal((await rejects(ids({ since: new Date(NaN) }), TypeError)).message, "since is an invalid Date");
 });
 
 core("topics and their tasks", async (client) => {

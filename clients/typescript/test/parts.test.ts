@@ -12,7 +12,7 @@ import { HERE } from "./host.ts";
 import { Random, SEED } from "./random.ts";
 
 const load = <Module>(name: string): Promise<Module> => import(`${HERE}/dist/${name}.js`) as Promise<Module>;
-const { milliseconds } = await load<typeof Duration>("duration");
+const { milliseconds, timeText } = await load<typeof Duration>("duration");
 const { parse, stringify } = await load<typeof Json>("json");
 const { randomKey, checkKey } = await load<typeof Key>("key");
 const { toBase64, fromBase64 } = await load<typeof Base64>("base64");
@@ -57,6 +57,16 @@ test("durations", () => {
   assert.throws(() => milliseconds("timeout", 500 as unknown as Duration.Duration), {
     message: /not 500\. For milliseconds: \{ ms: 500 \}$/,
   });
+});
+
+test("times", () => {
+  const now = Date.UTC(2026, 0, 1, 12);
+  assert.equal(timeText("since", "1h 30m", now), "2026-01-01T10:30:00.000Z");
+  assert.equal(timeText("since", { ms: 1 }, now), "2026-01-01T11:59:59.999Z");
+  assert.equal(timeText("since", new Date(now), 0), "2026-01-01T12:00:00.000Z");
+  assert.throws(() => timeText("until", new Date("soon"), now), { name: "TypeError", message: "until is an invalid Date" });
+  assert.throws(() => timeText("since", "104000000d", now), { name: "TypeError", message: /^since is too long ago/ });
+  assert.throws(() => timeText("since", 5 as unknown as Date, now), { name: "TypeError", message: /^since is a text like/ });
 });
 
 test("whole numbers in JSON that JavaScript's numbers can't hold", () => {

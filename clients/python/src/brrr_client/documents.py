@@ -89,6 +89,8 @@ class JobInfo:
     duration: timedelta | None
     """The time from the start to the end of the job, or until now."""
     deadline: datetime | None
+    label: str | None
+    """A name for people."""
     retry_of: str | None
     """The id of the job that this job retries."""
     messages: int | None
@@ -120,6 +122,7 @@ class JobInfo:
             ended=time_or_none(document.get("ended")),
             duration=milliseconds_or_none(document.get("duration_ms")),
             deadline=time_or_none(document.get("deadline")),
+            label=document.get("label"),
             retry_of=document.get("retry_of"),
             messages=document.get("messages"),
             result=document.get("result") if encoded is None else base64.b64decode(encoded),

@@ -1,4 +1,5 @@
-"""Functions that are shipped to a worker, with idna, a package that the worker has never seen."""
+"""Functions that are shipped to a worker, with packages that the worker has never seen. idna is pure Python. markupsafe has native
+code for this machine, and can do without it."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from decimal import Decimal
 from typing import ParamSpec, TypeVar
 
 import idna
+import markupsafe
 
 from .prices import CENTS
 
@@ -40,6 +42,10 @@ def bill(item: str, at: date, *, size: Size = Size.SMALL, discount: Decimal = De
 async def total(items: list[str]) -> int | None:
     await asyncio.sleep(0.01)
     return sum(CENTS[item] for item in items)
+
+
+def label(item: str) -> str:
+    return str(markupsafe.escape(item))
 
 
 def now() -> float:

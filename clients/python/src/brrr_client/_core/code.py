@@ -99,16 +99,17 @@ def call(
 ) -> Operation[Any]:
     """Calls a function on a worker. What the gateway has not seen yet is built and uploaded."""
     # Only who ships a function needs what builds it, and that is not there on every system.
-    from brrr_client._ship.project import build
+    from brrr_client._ship.project import content_of, task_of
 
-    built = yield from work(lambda: build(function, settings.binary))
+    task = yield from work(lambda: task_of(function, settings))
     arguments = values.arguments(function, args, kwargs)
     try:
-        job = yield from jobs.start(settings, topic, built.task, arguments, options)
+        job = yield from jobs.start(settings, topic, task, arguments, options)
     except NotFoundError as error:
         if error.name != "no-such-component":
             raise
-        content = yield from work(built.component.read_bytes)
+        # Another program may have removed the component meanwhile. Then it is built again, and may have another name.
+        task, content = yield from work(lambda: content_of(function, settings))
         yield from upload(settings, content)
-        job = yield from jobs.start(settings, topic, built.task, arguments, options)
+        job = yield from jobs.start(settings, topic, task, arguments, options)
     return values.result(function, (yield from jobs.result(settings, job.id, wait)))

@@ -6,14 +6,14 @@ import math
 import time
 import uuid
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from brrr_client._core.problems import read
 from brrr_client._core.repeat import Repeat, exchange, pause_before
 from brrr_client._core.settings import Settings
 from brrr_client._core.steps import Give, Listing, Operation, Request, pause
-from brrr_client._core.text import path, seconds, to_json, visible
+from brrr_client._core.text import bound_text, path, seconds, to_json, visible
 from brrr_client.documents import JobInfo, JobState, LogLevel, LogLine, PromiseInfo, Tree
 from brrr_client.errors import (
     ConnectionFailedError,
@@ -183,10 +183,27 @@ def reject(settings: Settings, job_id: str, name: str, reason: str) -> Operation
 
 
 def listed(
-    settings: Settings, state: JobState | None, topic: str | None, task: str | None, page_size: int
+    settings: Settings,
+    state: JobState | None,
+    topic: str | None,
+    task: str | None,
+    label: str | None,
+    since: datetime | timedelta | None,
+    until: datetime | timedelta | None,
+    page_size: int,
 ) -> Listing[JobInfo]:
     """The jobs of all pages, newest first."""
-    given = {"state": state, "topic": topic, "task": task, "limit": str(page_size)}
+    # One time for all pages, so that they are pages of one list.
+    now = datetime.now(timezone.utc)
+    given = {
+        "state": state,
+        "topic": topic,
+        "task": task,
+        "label": label,
+        "since": None if since is None else bound_text(since, now),
+        "until": None if until is None else bound_text(until, now),
+        "limit": str(page_size),
+    }
     query = {name: value for name, value in given.items() if value is not None}
     while True:
         answer = yield from exchange(settings, Request("GET", path("jobs"), query))

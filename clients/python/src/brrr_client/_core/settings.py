@@ -9,7 +9,7 @@ from os import PathLike
 import httpx
 
 from brrr_client._core.steps import Request
-from brrr_client._core.text import visible
+from brrr_client._core.text import size, visible
 from brrr_client._version import VERSION
 
 TIMEOUT = 10.0
@@ -22,6 +22,10 @@ LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100)
 """Each waiting `result()` uses a connection. With a bound on connections some would wait until others end."""
 
 
+CACHE_SIZE = 2 * 2**30
+"""Bytes. That is enough for ten sets of packages, with some components of each."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """The part of a request that is the same for all requests of a client, and the limits."""
@@ -32,12 +36,20 @@ class Settings:
     retries: int
     binary: str | None = None
     """The program that builds components. None: it is looked for."""
+    cache_size: int = CACHE_SIZE
+    """The most bytes that the cache of built components takes."""
 
     @classmethod
     def of(
-        cls, url: str | None, token: str | None, timeout: float, retries: int, binary: str | PathLike[str] | None = None
+        cls,
+        url: str | None,
+        token: str | None,
+        timeout: float,
+        retries: int,
+        binary: str | PathLike[str] | None = None,
+        cache_size: int | str | None = None,
     ) -> Settings:
-        """Takes missing values from BRRR_URL and BRRR_HTTP_TOKEN. Raises ValueError if a value can't be used."""
+        """Takes missing values from BRRR_URL, BRRR_HTTP_TOKEN and BRRR_CLIENT_CACHE_SIZE. Raises ValueError if a value can't be used."""
         url = url or os.environ.get("BRRR_URL")
         if not url:
             raise ValueError("the URL of the gateway is missing; give one such as http://localhost:8080, or set BRRR_URL")
@@ -48,7 +60,10 @@ class Settings:
         if token and not visible(token):
             # The message does not contain the token, because programs log their errors.
             raise ValueError("the token can't be sent; it may have only visible ASCII characters")
-        return cls(parsed, token or None, timeout, max(retries, 0), None if binary is None else os.fspath(binary))
+        program = None if binary is None else os.fspath(binary)
+        if cache_size is None:
+            cache_size = os.environ.get("BRRR_CLIENT_CACHE_SIZE") or CACHE_SIZE
+        return cls(parsed, token or None, timeout, max(retries, 0), program, size(cache_size))
 
     def address(self, request: Request) -> httpx.URL:
         """The whole URL of a request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -44,6 +45,27 @@ def time_text(time: datetime) -> str:
     if time.tzinfo is None:
         raise ValueError(f"{time!r} has no time zone; use datetime.now(timezone.utc), or time.astimezone() for local time")
     return time.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def size(text: int | str) -> int:
+    """A size in bytes. Raises ValueError if it is none."""
+    match = re.fullmatch(r"([0-9]+) ?(B|KiB|MiB|GiB|TiB)?", str(text))
+    if match is None:
+        raise ValueError(f"{text!r} is not a size; write a number of bytes, or a text such as 500MiB or 2GiB")
+    return int(match[1]) << 10 * ("B", "KiB", "MiB", "GiB", "TiB").index(match[2] or "B")
+
+
+def bound_text(bound: datetime | timedelta, now: datetime) -> str:
+    """Writes a bound of a listing. A timedelta means so long before `now`. Raises ValueError for a bound that is no time."""
+    if isinstance(bound, timedelta):
+        if bound < timedelta(0):
+            raise ValueError(f"{bound!r} is no time ago; it must be 0 or more")
+        try:
+            bound = now - bound
+        except OverflowError as error:
+            raise ValueError(f"{bound!r} is too long ago; leave it out") from error
+    # The gateway counts milliseconds. What is not before the next whole one is not before the bound.
+    return time_text(bound + timedelta(microseconds=-bound.microsecond % 1000))
 
 
 def time_of(text: str) -> datetime:

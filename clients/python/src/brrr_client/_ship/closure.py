@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
-import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from brrr_client._ship.function import Found
+from brrr_client._ship.imports import imports
+from brrr_client._ship.modules import INSTALLED, above_of, is_native, spec_of
 from brrr_client.errors import ShipError
 
 OWN = "brrr_client"
@@ -25,8 +25,11 @@ OWN = "brrr_client"
 GIVEN = {*sys.stdlib_module_names, "brrr", OWN}
 """What is in every component."""
 
-INSTALLED = {"site-packages", "dist-packages"}
-"""The folders of installed distributions."""
+WITHOUT = (
+    "if only your program needs it, import it under `if __name__ == \"__main__\"`; if the function can do without it, catch the "
+    "ImportError"
+)
+"""What one can do about an import that does not work in a component."""
 
 
 @dataclass
@@ -45,7 +48,7 @@ class Closure:
 def closure(found: Found) -> Closure:
     """What a function's module needs. Raises ShipError if a part of it can't be shipped."""
     collector = _Collector()
-    for above in _above(found.module):
+    for above in above_of(found.module):
         collector.add(above)
     collector.add_source(found.module, found.file, found.is_package)
     collector.close()
@@ -58,15 +61,15 @@ class _Collector:
         self._seen: set[str] = set()
         self._distributions: dict[str, importlib.metadata.Distribution] = {}
 
-    def add(self, name: str) -> None:
-        """Adds a module of any kind, if there is one of this name."""
+    def add(self, name: str, guarded: bool = False) -> None:
+        """Adds a module of any kind, if there is one of this name. guarded: its importer can do without it."""
         if name in self._seen:
             return
         top = name.partition(".")[0]
         if top in GIVEN:
             self.closure.uses_client = self.closure.uses_client or top == OWN
             return
-        spec = _spec(name)
+        spec = spec_of(name)
         if spec is None:
             return  # A name in a module, or a module that is not here. If the function needs it, the build says so.
         self._seen.add(name)
@@ -78,7 +81,11 @@ class _Collector:
             return  # A package without `__init__.py`.
         file = Path(spec.origin)
         if file.suffix != ".py" or not file.is_file():
-            raise ShipError(f"the module {name} ({file}) can't be shipped: it is no source of Python")
+            if guarded:
+                self._seen.discard(name)
+                return
+            what = "it is native code for this machine" if is_native(file.name) else "it is no source of Python"
+            raise ShipError(f"the module {name} ({file}) can't be shipped: {what}; {WITHOUT}")
         self.add_source(name, file, spec.submodule_search_locations is not None)
 
     def add_source(self, name: str, file: Path, is_package: bool) -> None:
@@ -91,89 +98,49 @@ class _Collector:
         except (SyntaxError, ValueError) as error:
             raise ShipError(f"{file} can't be shipped: {error}") from error
         package = name if is_package else name.rpartition(".")[0]
-        for imported in _imported(tree, package):
-            for above in _above(imported):
-                self.add(above)
-            self.add(imported)
+        for each in imports(tree, package):
+            for imported in each.names:
+                for above in above_of(imported):
+                    self.add(above, each.guarded)
+                self.add(imported, each.guarded)
 
     def _add_installed(self, top: str, place: str) -> None:
-        owners = _owners().get(top, [])
+        owners = owners_of(top)
         # Several distributions may have parts of one package.
         exact = [each for each in owners if any(str(each.locate_file(file)) == place for file in each.files or ())]
         if not owners:
             raise ShipError(f"the module {top} ({place}) can't be shipped: no installed distribution has it")
         for each in exact or owners:
-            self._distributions[_normal(each.metadata["Name"])] = each
+            self._distributions[normal(each.metadata["Name"])] = each
 
     def close(self) -> None:
         """Pins the distributions, and those that they may need."""
         self.closure.requirements = {_pin(each) for each in self._distributions.values()}
-        todo, seen = list(self._distributions.values()), set(self._distributions)
-        while todo:
-            for text in todo.pop().requires or ():
-                match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", text)
-                if match is None or _normal(match[1]) in seen:
-                    continue
-                seen.add(_normal(match[1]))
-                try:
-                    needed = importlib.metadata.distribution(match[1])
-                except importlib.metadata.PackageNotFoundError:
-                    continue  # Of another platform, or an extra that is not wanted.
-                self.closure.constraints.add(_pin(needed))
-                todo.append(needed)
+        self.closure.constraints = {_pin(each) for each in needed_by(self._distributions.values())}
 
 
-def _above(name: str) -> list[str]:
-    """The packages that a module is in, the outermost first."""
-    parts = name.split(".")
-    return [".".join(parts[:n]) for n in range(1, len(parts))]
-
-
-def _spec(name: str) -> ModuleSpec | None:
-    loaded = sys.modules.get(name)
-    spec = getattr(loaded, "__spec__", None)
-    if isinstance(spec, ModuleSpec):
-        return spec
-    parent = name.rpartition(".")[0]
-    if not parent:
-        try:
-            return importlib.util.find_spec(name)
-        except (ImportError, ValueError):
-            return None
-    above = _spec(parent)
-    if above is None or above.submodule_search_locations is None:
-        return None
-    # `importlib.util.find_spec` would import the package.
-    return PathFinder.find_spec(name, list(above.submodule_search_locations))
-
-
-def _imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """The names of the modules that a module may import. Some are names in a module."""
-    todo: list[ast.AST] = [tree]
+def needed_by(distributions: Iterable[importlib.metadata.Distribution]) -> list[importlib.metadata.Distribution]:
+    """The other installed distributions that these may need."""
+    todo, found = list(distributions), list[importlib.metadata.Distribution]()
+    seen = {normal(each.metadata["Name"]) for each in todo}
     while todo:
-        node = todo.pop()
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        for text in todo.pop().requires or ():
+            match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", text)
+            if match is None or normal(match[1]) in seen:
+                continue
+            seen.add(normal(match[1]))
             try:
-                base = importlib.util.resolve_name("." * node.level + (node.module or ""), package or None)
-            except ImportError:
-                continue  # This program could not import it either.
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
-        elif isinstance(node, ast.If) and _is_elsewhere(node.test):
-            todo += node.orelse
-        else:
-            todo += ast.iter_child_nodes(node)
+                needed = importlib.metadata.distribution(match[1])
+            except importlib.metadata.PackageNotFoundError:
+                continue  # Of another platform, or an extra that is not wanted.
+            found.append(needed)
+            todo.append(needed)
+    return found
 
 
-def _is_elsewhere(test: ast.expr) -> bool:
-    """Is it the test of a block that a component does not run?"""
-    text = ast.unparse(test)
-    return text in ("TYPE_CHECKING", "typing.TYPE_CHECKING") or text in (
-        "__name__ == '__main__'",
-        "'__main__' == __name__",
-    )
+def owners_of(top: str) -> list[importlib.metadata.Distribution]:
+    """The installed distributions with modules whose names begin with this one."""
+    return _owners().get(top, [])
 
 
 @lru_cache(maxsize=1)
@@ -191,5 +158,6 @@ def _pin(distribution: importlib.metadata.Distribution) -> str:
     return f"{distribution.metadata['Name']}=={distribution.version}"
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """The name of a distribution, as all its spellings are compared."""
     return re.sub(r"[-_.]+", "-", name).lower()

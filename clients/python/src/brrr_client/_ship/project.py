@@ -6,7 +6,6 @@ packages and the compiler are installed once.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -18,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from brrr_client._core.settings import Settings
+from brrr_client._ship.cache import Cache, Entry
 from brrr_client._ship.closure import Closure, closure
 from brrr_client._ship.function import Found, find
+from brrr_client._ship.native import refuse_native, with_native_code
 from brrr_client.errors import ShipError
 
 log = logging.getLogger("brrr_client")
@@ -54,49 +56,102 @@ def __getattr__(name):
     return kind
 '''
 
-CLIENT_FILES = [f"brrr_client/{name}.py" for name in ("__init__", "documents", "errors", "options")]
+NATIVE = """
+Perhaps the function needs native code, which no component can load. Of its packages these have some: {}. If the build failed for
+that reason, use a package of pure Python instead."""
+"""After the message of a build that failed."""
 
-KEPT = 20
-"""Components that are kept. Each has some 20 MB."""
+DIGEST, COMPONENT, CHECKED = "digest", "app.wasm", "checked"
+"""The files of a component in the cache: its digest once it is complete, itself, and its functions that need no native code."""
+
+CLIENT_FILES = [f"brrr_client/{name}.py" for name in ("__init__", "documents", "errors", "options")]
 
 
 @dataclass(frozen=True)
 class Built:
-    """A function with its component."""
+    """A function in its component."""
 
     task: str
     """Its task, as a job names it: `TASK@sha256:…`."""
     component: Path
 
 
-def build(function: Callable[..., Any], binary: str | None) -> Built:
-    """Builds the component of a function, unless that was done before.
-
-    binary: the program brrr-host. None: the environment variable BRRR_HOST, or the program on the PATH.
+def task_of(function: Callable[..., Any], settings: Settings) -> str:
+    """The task of a function, as a job names it: `TASK@sha256:…`. Builds its component, unless that was done before.
 
     Raises ShipError if the function can't be shipped.
     """
+    with _built(function, settings) as built:
+        return built.task
+
+
+def content_of(function: Callable[..., Any], settings: Settings) -> tuple[str, bytes]:
+    """The task of a function, and the component that has it."""
+    with _built(function, settings) as built:
+        return built.task, built.component.read_bytes()
+
+
+@contextmanager
+def _built(function: Callable[..., Any], settings: Settings) -> Generator[Built, None, None]:
+    """The component of a function. It stays in the cache as long as the context."""
     found = find(function)
     needs = closure(found)
-    program = _program(binary)
-    entry = ENTRY.format(module=found.module)
-    files = _files(found, needs, entry)
-    cache = _cache()
-    project = cache / "projects" / _key([files["requirements.txt"], files["constraints.txt"]])
+    program = _program(settings.binary)
+    files = _files(found, needs, ENTRY.format(module=found.module))
+    cache = Cache(_cache_folder(), settings.cache_size)
     status = os.stat(program)
     parts = [f"{program} {status.st_size} {status.st_mtime_ns}".encode()]
     parts += [part for path in sorted(files) for part in (path.encode(), files[path])]
-    component = cache / "components" / f"{_key(parts)}.wasm"
-    digest = component.with_suffix(".digest")
-    with _lock(project.with_suffix(".lock")):
-        if not (component.is_file() and digest.is_file()):
-            log.info("building a component of the module %s", found.module)
-            _write(project, files)
-            _run(program, project, component)
-            digest.write_text(hashlib.sha256(component.read_bytes()).hexdigest())
-            _forget_old(component.parent, digest)
-        os.utime(digest)
-        return Built(f"{found.name}@sha256:{digest.read_text()}", component)
+    with cache.use("components", _key(parts)) as entry:
+        _refuse_native(found, needs, entry)
+        if _is_complete(entry):
+            cache.clean_if_due()
+        else:
+            requirements = _key([files["requirements.txt"], files["constraints.txt"]])
+            with cache.use("projects", requirements, alone=True) as project:
+                try:
+                    # Another program may have built it meanwhile.
+                    if not _is_complete(entry):
+                        log.info("building a component of the module %s", found.module)
+                        _make(program, project, files, entry)
+                except ShipError as error:
+                    if native := with_native_code(needs):
+                        raise ShipError(f"{error}{NATIVE.format(', '.join(native))}") from error
+                    raise
+                finally:
+                    # A build that fails leaves packages, too.
+                    project.measure()
+                    entry.measure()
+                    cache.clean()
+        digest = (entry.folder / DIGEST).read_text()
+        yield Built(f"{found.name}@sha256:{digest}", entry.folder / COMPONENT)
+
+
+def _refuse_native(found: Found, needs: Closure, entry: Entry) -> None:
+    """Raises ShipError if the function needs native code. What was found to need none is noted with the component."""
+    checked = entry.folder / CHECKED
+    if checked.is_file() and found.name in checked.read_text().splitlines():
+        return
+    refuse_native(found, needs)
+    entry.folder.mkdir(exist_ok=True)
+    with checked.open("a") as file:
+        file.write(f"{found.name}\n")
+
+
+def _is_complete(entry: Entry) -> bool:
+    return (entry.folder / DIGEST).is_file()
+
+
+def _make(program: str, project: Entry, files: dict[str, bytes], entry: Entry) -> None:
+    """Builds a component in the folder of a project."""
+    _write(project.folder, files)
+    component = entry.folder / COMPONENT
+    _run(program, project, component)
+    digest = hashlib.sha256(component.read_bytes()).hexdigest()
+    # By one step: other programs look for it without the project's lock.
+    new = entry.folder / f"{DIGEST}.new"
+    new.write_text(digest)
+    new.rename(entry.folder / DIGEST)
 
 
 def _files(found: Found, needs: Closure, entry: str) -> dict[str, bytes]:
@@ -124,14 +179,8 @@ def _program(binary: str | None) -> str:
     )
 
 
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = Path(home) / "brrr-client"
-    for folder in (cache, cache / "projects", cache / "components"):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if cache.stat().st_uid != os.getuid():
-        raise ShipError(f"{cache} belongs to another user, who could change what is shipped; set XDG_CACHE_HOME")
-    return cache
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brrr-client"
 
 
 def _key(parts: list[bytes]) -> str:
@@ -139,14 +188,6 @@ def _key(parts: list[bytes]) -> str:
     for part in parts:
         hashed.update(len(part).to_bytes(8, "big") + part)
     return hashed.hexdigest()[:32]
-
-
-@contextmanager
-def _lock(path: Path) -> Generator[None, None, None]:
-    """Two programs may build in the same folder."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _write(project: Path, files: dict[str, bytes]) -> None:
@@ -165,13 +206,15 @@ def _write(project: Path, files: dict[str, bytes]) -> None:
         file.write_bytes(content)
 
 
-def _run(program: str, project: Path, component: Path) -> None:
+def _run(program: str, project: Entry, component: Path) -> None:
     # Settings of workers are none of this program's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BRRR_")}
     ended = subprocess.run(
         [program, "build", ENTRY_FILE, "--out", str(component)],
-        cwd=project,
+        cwd=project.folder,
         env=environment | {"NO_COLOR": "1"},
+        # If this program is killed, the folder is locked until the build ends.
+        pass_fds=[project.lock],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -181,17 +224,3 @@ def _run(program: str, project: Path, component: Path) -> None:
         raise ShipError(f"the function can't be made a component:\n{text}")
     for line in text.splitlines():
         (log.warning if line.startswith("warning: ") else log.info)("%s", line)
-
-
-def _forget_old(folder: Path, newest: Path) -> None:
-    """Removes the components that were not used for longest."""
-    ages: list[tuple[float, Path]] = []
-    for file in folder.glob("*.digest"):
-        try:
-            ages.append((file.stat().st_mtime, file))
-        except FileNotFoundError:
-            pass  # Another program removes too.
-    for _, file in sorted(ages, reverse=True)[KEPT:]:
-        if file != newest:
-            file.unlink(missing_ok=True)
-            file.with_suffix(".wasm").unlink(missing_ok=True)

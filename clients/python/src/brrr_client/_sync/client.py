@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from datetime import datetime, timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
@@ -49,6 +50,7 @@ class Client:
         retries: int = RETRIES,
         http: httpx.Client | None = None,
         brrr_host: str | PathLike[str] | None = None,
+        cache_size: int | str | None = None,
     ) -> None:
         """Makes no request yet.
 
@@ -59,10 +61,12 @@ class Client:
         retries: how often the client repeats a request when the network or the gateway fails.
         http: an httpx client to use, for example with a proxy or with certificates. The caller closes it.
         brrr_host: the program that builds components for `call`. None: the environment variable BRRR_HOST, or the PATH.
+        cache_size: how much space the cache of `call` may take, in bytes or as a text such as "500MiB". None: the environment variable
+        BRRR_CLIENT_CACHE_SIZE, or 2 GiB. All programs of a user share the cache, and each applies its own limit when it cleans.
 
-        Raises ValueError if the URL or the token can't be used.
+        Raises ValueError if the URL, the token or the size can't be used.
         """
-        self._shell = Shell(Settings.of(url, token, timeout, retries, brrr_host), http)
+        self._shell = Shell(Settings.of(url, token, timeout, retries, brrr_host, cache_size), http)
 
     def close(self) -> None:
         """Closes the connections. A client of httpx that the caller gave stays open."""
@@ -109,13 +113,19 @@ class Client:
         state: JobState | None = None,
         topic: str | None = None,
         task: str | None = None,
+        label: str | None = None,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
         page_size: int = 100,
     ) -> Generator[JobInfo, None, None]:
-        """The jobs with this state, topic and task, newest first. A job in a list has no result and no failure.
+        """The jobs with this state, topic, task and label, newest first. A job in a list has no result and no failure.
+
+        since: only jobs that were accepted at this time or later. until: only jobs that were accepted before this time.
+        A datetime needs a time zone. A timedelta means so long ago.
 
         The client requests a page when the caller needs it. page_size: the number of jobs of a page, 1 to 500.
         """
-        return self._shell.each(jobs.listed, state, topic, task, page_size)
+        return self._shell.each(jobs.listed, state, topic, task, label, since, until, page_size)
 
     def events(
         self, *, topic: str | None = None, job: HasId | str | None = None, after: str | None = None
