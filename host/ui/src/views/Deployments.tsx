@@ -91,7 +91,7 @@ function RevisionRow({ topic, revision, share, isNewest, isOldest, refresh }: Ro
   return (
     <tr>
       <td data-label="Revision" class="main-cell">
-        <strong>{number}</strong>
+        <strong>{number}</strong>{" "}
         {revision.note && (
           <span>
             <Text most={400}>{revision.note}</Text>

@@ -111,8 +111,8 @@ export function Graph({ rows, current, selected, onKey, onShow }: CallsViewProps
                 >
                   <span class="name" title={name}>
                     <Visible text={name} />
-                    {isGroup && <span class="times"> ×{count(row.calls.length)}</span>}
                   </span>
+                  {isGroup && <span class="times"> ×{count(row.calls.length)}</span>}
                   {isGroup ? <States states={counts} /> : <State state={row.call.state} />}
                 </div>
               );
