@@ -8,6 +8,8 @@ import { Dialog } from "./dialogs.tsx";
 /** The push token, until the page is loaded again. It is sent with changes of code only. */
 let pushToken: string | undefined;
 
+const NEEDED = "A change of code needs the gateway's push token: that of its --push-token-file or BRRR_PUSH_TOKEN.";
+
 const question = signal<{ readonly why: string; readonly answer: (token: string | undefined) => void } | undefined>(undefined);
 
 /** Sends a change of code. Gives `false` if the user has no push token for it. */
@@ -20,7 +22,7 @@ export async function changeCode(path: string, body: unknown): Promise<boolean> 
       // Without any token, "not allowed" means that the gateway takes no code from anybody.
       const isWanted = error instanceof ApiError && (error.status === 401 || (error.kind === "push-not-allowed" && (hasToken() || pushToken !== undefined)));
       if (!isWanted) throw error;
-      const why = pushToken === undefined ? error.message : "The gateway refused this token.";
+      const why = pushToken !== undefined ? "The gateway refused this token." : error.status === 401 ? NEEDED : error.message;
       pushToken = await new Promise((answer) => (question.value = { why, answer }));
       if (pushToken === undefined) return false;
     }

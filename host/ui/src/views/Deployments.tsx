@@ -1,7 +1,6 @@
 /** The revisions of a topic's code: which of them take new jobs, and the buttons that change it. */
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect } from "preact/hooks";
 import { get, v1 } from "../api/http.ts";
 import { useLive } from "../api/live.ts";
 import type { Revision, RevisionList } from "../api/types.ts";
@@ -67,19 +66,21 @@ interface RowProps {
 }
 
 function RevisionRow({ topic, revision, share, isNewest, isOldest, refresh }: RowProps): VNode {
-  const percent = useSignal(String(revision.percent));
-  // Somebody else may have changed it.
-  useEffect(() => void (percent.value = String(revision.percent)), [revision.percent]);
+  // What somebody has written, until it is in force.
+  const written = useSignal<string | undefined>(undefined);
+  const percent = written.value ?? String(revision.percent);
   const number = String(revision.revision);
   const act = async (action: string, body: unknown, done: string): Promise<void> => {
     await attempt(async () => {
-      if (await changeCode(v1("topics", topic, "deployments", number, action), body)) tell(done);
+      if (!(await changeCode(v1("topics", topic, "deployments", number, action), body))) return;
+      written.value = undefined;
+      tell(done);
     });
     refresh();
   };
   const ramp = (event: Event): void => {
     event.preventDefault();
-    void act("ramp", { percent: Number(percent.value) }, `Revision ${number} was given ${percent.value} % of new jobs.`);
+    void act("ramp", { percent: Number(percent) }, `Revision ${number} was given ${percent} % of new jobs.`);
   };
   const rollback = async (): Promise<void> => {
     const text = `A new revision with the code of revision ${number} takes all new jobs. Jobs that run keep their code.`;
@@ -147,7 +148,7 @@ function RevisionRow({ topic, revision, share, isNewest, isOldest, refresh }: Ro
           <form class="inline" onSubmit={ramp}>
             <label class="inline">
               <span class="sr-only">Percent of new jobs for revision {number}</span>
-              <input type="number" min={0} max={100} required value={percent.value} onInput={(event) => (percent.value = event.currentTarget.value)} /> %
+              <input type="number" min={0} max={100} required value={percent} onInput={(event) => (written.value = event.currentTarget.value)} /> %
             </label>
             <button type="submit">Ramp</button>
           </form>
