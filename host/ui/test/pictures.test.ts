@@ -13,8 +13,9 @@ test("pictures", { timeout: 240_000 }, async () => {
   try {
     await deployed.serve("the-push-token-of-the-pictures");
     await deployed.follow();
-    await deployed.command("push", COMPONENT, "--topic", "shop", "--note", "the first version");
     const bytes = await readFile(COMPONENT);
+    await writeFile(resolve(deployed.folder, "shop.wasm"), bytes);
+    await deployed.command("push", "shop.wasm", "--topic", "shop", "--note", "the first version");
     bytes.write("packet-", bytes.indexOf("parcel-"));
     await writeFile(resolve(deployed.folder, "shop.wasm"), bytes);
     await deployed.command("push", "shop.wasm", "--topic", "shop", "--note", "sends packets", "--ramp", "20");
@@ -59,7 +60,7 @@ test("pictures", { timeout: 240_000 }, async () => {
     await picture("timeline", `/jobs/${good}`, ".row");
     await picture("failure", `/jobs/${failed}/calls/${cause}`, ".panel .payload pre");
     await picture("graph", `/jobs/${good}?view=graph`, ".node", dark);
-    await picture("logs", `/jobs/${failed}?view=logs`, ".log", { viewport: { width: 1200, height: 420 } });
+    await picture("logs", `/jobs/${failed}?view=logs`, ".log", { viewport: { width: 1200, height: 560 } });
     await picture("promises", "/promises", ".promises .card");
     await picture("schedules", "/schedules", "tbody tr", { viewport: { width: 1200, height: 420 } });
     await picture("deployments", "/topics/shop", ".revisions", { viewport: { width: 1200, height: 640 } }, deployed);

@@ -16,6 +16,8 @@ import { findings, RECENT, type Seen } from "./overview.ts";
 /** So many of each are shown here. */
 const SHOWN = 4;
 const LOOKED_AT = "20";
+/** So many jobs are in the strip: whole rows of it (style.css). */
+const STRIP = "40";
 
 async function look(signal: AbortSignal): Promise<Seen> {
   const since = new Date(Date.now() - RECENT).toISOString();
@@ -57,7 +59,7 @@ async function look(signal: AbortSignal): Promise<Seen> {
 
 export function Overview(): VNode {
   const seen = useLive("overview", look, { every: 10_000 });
-  const recent = useLive("recent", (signal) => listJobs({ limit: "48" }, signal), { every: 5_000 });
+  const recent = useLive("recent", (signal) => listJobs({ limit: STRIP }, signal), { every: 5_000 });
   useChanges("/v1/events", ({ subject, to: state }) => {
     if (subject !== "job") return;
     recent.refresh();
@@ -193,7 +195,7 @@ function Verdict({ seen }: { readonly seen: Seen }): VNode {
                   <a href={to(["promises"])}>
                     <Text most={60}>{promise.name}</Text>
                   </a>{" "}
-                  of <Text most={60}>{promise.task ?? promise.job}</Text>, job of <Ago at={promise.created} />
+                  of <Text most={60}>{promise.task ?? promise.job}</Text>, started <Ago at={promise.created} />
                 </li>
               ))}
             </ul>

@@ -44,7 +44,7 @@ export function Promises(): VNode {
                   · <Text most={60}>{promise.label}</Text>
                 </>
               )}{" "}
-              · job of <Ago at={promise.created} />
+              · started <Ago at={promise.created} />
               {promise.awaited_by && promise.awaited_by !== promise.task && (
                 <>
                   {" "}
