@@ -6,7 +6,7 @@ import { useChanges } from "../api/changes.ts";
 import type { Change } from "../api/events.ts";
 import { get, post, v1 } from "../api/http.ts";
 import { useLive } from "../api/live.ts";
-import type { Job, Tree } from "../api/types.ts";
+import type { Job, TopicDocument, Tree } from "../api/types.ts";
 import { count, many } from "../logic/text.ts";
 import { type Call, failureChain, type Folds, groupsAbove, isEnded, jobOf, type Row, rows, states } from "../logic/tree.ts";
 import { moment, span } from "../logic/time.ts";
@@ -20,6 +20,7 @@ import { Ago, Took } from "../ui/Time.tsx";
 import { CallPanel } from "./CallPanel.tsx";
 import { Graph } from "./Graph.tsx";
 import { JobLogs } from "./Logs.tsx";
+import { isUnattended } from "./overview.ts";
 import { Timeline } from "./Timeline.tsx";
 
 const isOver = (job: Job): boolean => job.state !== "running" && job.state !== "scheduled";
@@ -81,6 +82,7 @@ export function JobView({ id, hash }: { readonly id: string; readonly hash: stri
         <Head job={job.data.value} />
         {shown && <Why job={job.data.value} top={shown.top} />}
         {tree.error.value && <Problem error={tree.error.value} retry={tree.refresh} />}
+        {!over && <NoWorker topic={job.data.value.topic} />}
         {shown && <Waits job={job.data.value} calls={shown.calls} />}
         {shown && <Calls id={id} job={job.data.value} top={shown} hash={hash} cut={tree.data.value?.cut ?? false} changes={history.version.value} />}
         {!shown && !tree.error.value && <p class="muted">Reading the calls…</p>}
@@ -227,6 +229,18 @@ function Why({ job, top }: { readonly job: Job; readonly top: Call }): VNode | n
         </div>
       )}
     </section>
+  );
+}
+
+/** Says so if nobody takes the messages of the job. */
+function NoWorker({ topic }: { readonly topic: string }): VNode | null {
+  // A gateway that does not serve the topic knows nothing of it.
+  const live = useLive(`topic ${topic}`, (stop) => get<TopicDocument>(v1("topics", topic), { signal: stop }), { every: 5_000 });
+  if (!live.data.value || live.error.value || !isUnattended(live.data.value)) return null;
+  return (
+    <p class="problem" role="alert">
+      No worker takes the messages of this job. It goes on when one runs on the topic {topic}.
+    </p>
   );
 }
 

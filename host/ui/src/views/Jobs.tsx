@@ -7,7 +7,7 @@ import { get } from "../api/http.ts";
 import { type Filter, listJobs } from "../api/jobs.ts";
 import { useLive } from "../api/live.ts";
 import type { Job, TopicList } from "../api/types.ts";
-import { place, set } from "../router.ts";
+import { place, set, to } from "../router.ts";
 import { attempt } from "../ui/dialogs.tsx";
 import { Problem } from "../ui/Problem.tsx";
 import { word } from "../ui/State.tsx";
@@ -130,7 +130,7 @@ export function Jobs(): VNode {
               )
             ) : (
               <>
-                Start one here, or by <code>brrr-host call</code>.
+                <a href={to(["start"])}>Start one here</a>, or by <code>brrr-host call</code>.
               </>
             )}
           </p>

@@ -62,6 +62,7 @@ export function Start(): VNode {
           )}
         </label>
       </div>
+      {live.data.value?.tasks === null && <p class="lead">No worker of the topic has said which tasks it has. Write the name of one.</p>}
       {known?.description && (
         <p class="lead">
           <Text>{known.description}</Text>

@@ -48,7 +48,7 @@ export function TopicView({ topic }: { readonly topic: string }): VNode {
               <dd class="number">{found.tasks ? count(found.tasks.length) : "–"}</dd>
             </div>
           </dl>
-          <Workers workers={found.workers} />
+          <Workers topic={topic} workers={found.workers} />
           <Deployments topic={topic} />
           <Tasks topic={topic} tasks={found.tasks ?? undefined} />
         </>
@@ -58,12 +58,14 @@ export function TopicView({ topic }: { readonly topic: string }): VNode {
   );
 }
 
-function Workers({ workers }: { readonly workers: readonly Worker[] }): VNode {
+function Workers({ topic, workers }: { readonly topic: string; readonly workers: readonly Worker[] }): VNode {
   return (
     <section>
       <h2>Workers</h2>
       {workers.length === 0 ? (
-        <p class="muted">None has said lately that it runs.</p>
+        <p class="muted">
+          None runs. <code>brrr-host run --topic {topic} app.wasm</code> starts one, and without a component one that runs what is pushed.
+        </p>
       ) : (
         <div class="table-box">
           <table class="rows">

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { COMPONENT, Host } from "./host.ts";
-import { HOSTILE, visitor } from "./visit.ts";
+import { HOSTILE, violations, visitor } from "./visit.ts";
 
 const visit = visitor();
 
@@ -38,6 +38,7 @@ describe("a worker that ends", () => {
     const { page, errors } = await visit(other, "/dead-letters");
     await expect.poll(letters, { timeout: 30_000 }).toBe(2);
     await page.getByRole("heading", { name: "count_orders" }).nth(1).waitFor();
+    expect.soft(await violations(page)).toEqual([]);
     await page.getByRole("button", { name: "Drop" }).first().click();
     await page.getByRole("button", { name: "Drop it" }).click();
     await expect.poll(letters).toBe(1);
@@ -74,6 +75,7 @@ describe("a gateway with tokens, whose code is pushed", () => {
     await logIn(second);
     await page.getByRole("treeitem", { name: /report/ }).waitFor();
     await second.getByText("Nothing yet.").waitFor();
+    await page.getByText("No worker takes the messages of this job.").waitFor();
     await other.follow();
 
     const line = second.getByRole("region", { name: "Logs" }).locator(".log-info");
@@ -85,6 +87,7 @@ describe("a gateway with tokens, whose code is pushed", () => {
     // The first part ends while the others run, and then the job.
     await page.locator(".job-main:has(.title .state-running):has(.row-name .state-running) .row-name .state-completed").first().waitFor();
     await page.locator(".title .state-completed").waitFor();
+    expect(await page.getByText("No worker takes").count()).toBe(0);
     await expect.poll(() => page.locator(".row-name .state-completed").count()).toBe(4);
     expect([...errors, ...more]).toEqual([]);
   });
@@ -102,6 +105,7 @@ describe("a gateway with tokens, whose code is pushed", () => {
     await row(2).getByText("1 of 1 loaded").waitFor();
     const shares = (): Promise<string[]> => page.getByRole("table", { name: "Deployments" }).locator(".slots .number").allInnerTexts();
     expect(await shares()).toEqual(["0 %", "100 %"]);
+    expect.soft(await violations(page)).toEqual([]);
 
     const percent = page.getByLabel("Percent of new jobs for revision 2");
     await percent.fill("101");
@@ -111,6 +115,7 @@ describe("a gateway with tokens, whose code is pushed", () => {
     await page.getByRole("button", { name: "Ramp" }).click();
     // The page's own token may not do that.
     await page.getByText("may not push code").waitFor();
+    expect.soft(await violations(page)).toEqual([]);
     await page.getByRole("textbox", { name: "Push token" }).fill("another one than the push token");
     await page.keyboard.press("Enter");
     await page.getByText("The gateway refused this token.").waitFor();
@@ -139,6 +144,7 @@ describe("a gateway with tokens, whose code is pushed", () => {
 
   test("the page asks for the token, refuses a wrong one, and keeps the right one in the tab", async () => {
     const { page, errors } = await visit(other, "/topics/shop");
+    expect.soft(await violations(page)).toEqual([]);
     await page.getByLabel("Token").fill("this is not the token");
     await page.keyboard.press("Enter");
     await page.getByText("The gateway refused this token.").waitFor();
