@@ -10,6 +10,7 @@ import type { Job, TopicList } from "../api/types.ts";
 import { place, set, to } from "../router.ts";
 import { attempt } from "../ui/dialogs.tsx";
 import { Problem } from "../ui/Problem.tsx";
+import { Setting } from "../ui/Setting.tsx";
 import { word } from "../ui/State.tsx";
 import { JobTable } from "./rows.tsx";
 
@@ -78,27 +79,13 @@ export function Jobs(): VNode {
             ))}
           </select>
         </label>
-        <label>
-          <span>Task</span>
-          <input
-            type="text"
-            list="tasks"
-            value={of("task")}
-            placeholder="all"
-            autocomplete="off"
-            spellcheck={false}
-            onChange={(event) => set({ task: event.currentTarget.value.trim() })}
-          />
-          <datalist id="tasks">
-            {tasks.map((task) => (
-              <option key={task} value={task} />
-            ))}
-          </datalist>
-        </label>
-        <label>
-          <span>Label</span>
-          <input type="text" value={of("label")} placeholder="all" autocomplete="off" onChange={(event) => set({ label: event.currentTarget.value.trim() })} />
-        </label>
+        <Setting name="Task" value={of("task")} placeholder="all" list="tasks" onSet={(task) => set({ task })} />
+        <datalist id="tasks">
+          {tasks.map((task) => (
+            <option key={task} value={task} />
+          ))}
+        </datalist>
+        <Setting name="Label" value={of("label")} placeholder="all" onSet={(label) => set({ label })} />
         <label>
           <span>Created</span>
           <select value={of("since")} onChange={(event) => set({ since: event.currentTarget.value })}>

@@ -29,7 +29,11 @@ describe("views", () => {
   test("filters are in the address, and a reload shows the same", async () => {
     const [labelled] = await Promise.all([host.job("ship", { id: 70 }, { options: { label: "blue <b>" } }), host.job("ship", { id: 71 }, { options: { label: "red" } })]);
     const { page, errors } = await visit(host, "/jobs");
+    await page.getByRole("row", { name: /order/ }).first().waitFor();
     await page.getByLabel("Label").fill("blue <b>");
+    // What somebody writes stays when the list is drawn again.
+    const drawn = await host.job("ship", { id: 72 });
+    await page.locator(`tbody a[href$="${drawn}"]`).waitFor();
     await page.keyboard.press("Enter");
     await page.waitForURL(/label=blue/);
     await expect.poll(() => page.locator("tbody tr").count()).toBe(1);
