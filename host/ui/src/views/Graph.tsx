@@ -114,7 +114,7 @@ export function Graph({ rows, current, selected, onKey, onShow }: CallsViewProps
                     <Visible text={name} />
                   </span>
                   {isGroup && <span class="times"> ×{count(row.calls.length)}</span>}
-                  {isGroup ? <States states={counts} /> : <State state={row.call.state} />}
+                  {counts.length > 1 ? <States states={counts} /> : <State state={state} />}
                 </div>
               );
             })}
