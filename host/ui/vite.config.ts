@@ -15,5 +15,12 @@ export default defineConfig({
     reportCompressedSize: false,
   },
   server: { proxy: { "/v1": { target: gateway, changeOrigin: true, headers: { origin: gateway } } } },
-  test: { include: process.env["PICTURES"] ? ["test/pictures.test.ts"] : ["test/unit/*.test.ts", "test/browser/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false },
+  test: {
+    include: process.env["PICTURES"] ? ["test/pictures.test.ts"] : ["test/unit/*.test.ts", "test/browser/*.test.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
+    // Each file of browser tests has workers and a browser of its own.
+    maxWorkers: 2,
+  },
 });

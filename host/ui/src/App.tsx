@@ -1,7 +1,6 @@
 /** Chooses the view of the address. */
 import type { VNode } from "preact";
 import { useEffect } from "preact/hooks";
-import { readFeatures } from "./api/features.ts";
 import { isLockedOut } from "./api/http.ts";
 import { place, to } from "./router.ts";
 import { Login } from "./ui/Login.tsx";
@@ -17,12 +16,7 @@ import { TopicView } from "./views/TopicView.tsx";
 import { Topics } from "./views/Topics.tsx";
 
 export function App(): VNode {
-  const locked = isLockedOut.value;
-  useEffect(() => {
-    // Where the document can't be read, nothing else can; the views say so.
-    if (!locked) readFeatures().catch(() => undefined);
-  }, [locked]);
-  if (locked) return <Login />;
+  if (isLockedOut.value) return <Login />;
   return (
     <Shell>
       <View />

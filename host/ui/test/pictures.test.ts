@@ -1,16 +1,25 @@
 /** Makes the pictures of the documentation: `scripts/ui_pictures.sh`. They show a shop of which some things are not all right. */
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { BrowserContextOptions } from "playwright-core";
 import { test } from "vitest";
-import { browse, Host, open } from "./browser/host.ts";
+import { browse, COMPONENT, Host, open } from "./browser/host.ts";
 
 const FOLDER = process.env["PICTURES"] ?? resolve(import.meta.dirname, "../../../docs/ui");
 
 test("pictures", { timeout: 240_000 }, async () => {
   await mkdir(FOLDER, { recursive: true });
-  const [browser, host] = await Promise.all([browse(), Host.start({ flags: ["--max-deliveries", "1", "--lease", "1s"] })]);
+  const [browser, host, deployed] = await Promise.all([browse(), Host.start({ flags: ["--max-deliveries", "1", "--lease", "1s"] }), Host.prepare()]);
   try {
+    await deployed.serve("the-push-token-of-the-pictures");
+    await deployed.follow();
+    const bytes = await readFile(COMPONENT);
+    await writeFile(resolve(deployed.folder, "shop.wasm"), bytes);
+    await deployed.command("push", "shop.wasm", "--topic", "shop", "--note", "the first version");
+    bytes.write("packet-", bytes.indexOf("parcel-"));
+    await writeFile(resolve(deployed.folder, "shop.wasm"), bytes);
+    await deployed.command("push", "shop.wasm", "--topic", "shop", "--note", "sends packets", "--ramp", "20");
+
     // A call that nobody can run to its end becomes a dead letter.
     await host.job("count_orders", { part: 1, seconds: 600 }, { wait: false });
     const running = async (): Promise<boolean> => (await (await host.request("GET", "/v1/topics/shop")).text()).includes('"running":1');
@@ -33,10 +42,10 @@ test("pictures", { timeout: 240_000 }, async () => {
     const { tree } = (await (await host.request("GET", `/v1/jobs/${failed}/tree`)).json()) as { tree: { children: { task: string; call: string; children: { call: string }[] }[] } };
     const cause = tree.children.find((child) => child.task === "charge_card")?.children[0]?.call ?? "";
 
-    const picture = async (name: string, path: string, ready: string, options: BrowserContextOptions = {}): Promise<void> => {
-      const { page } = await open(browser, `${host.url}/ui${path}`, { viewport: { width: 1200, height: 700 }, ...options });
+    const picture = async (name: string, path: string, ready: string, options: BrowserContextOptions = {}, at = host): Promise<void> => {
+      const { page } = await open(browser, `${at.url}/ui${path}`, { viewport: { width: 1200, height: 700 }, ...options });
       await page.locator(ready).first().waitFor();
-      await page.locator(".live.on").waitFor({ timeout: 2_000 }).catch(() => undefined);
+      await page.locator(".live").waitFor({ timeout: 2_000 }).catch(() => undefined);
       await page.evaluate(() => document.fonts.ready);
       await page.screenshot({ path: resolve(FOLDER, `${name}.png`) });
       await page.context().close();
@@ -51,9 +60,12 @@ test("pictures", { timeout: 240_000 }, async () => {
     await picture("timeline", `/jobs/${good}`, ".row");
     await picture("failure", `/jobs/${failed}/calls/${cause}`, ".panel .payload pre");
     await picture("graph", `/jobs/${good}?view=graph`, ".node", dark);
+    await picture("logs", `/jobs/${failed}?view=logs`, ".log", { viewport: { width: 1200, height: 560 } });
     await picture("promises", "/promises", ".promises .card");
+    await picture("schedules", "/schedules", "tbody tr", { viewport: { width: 1200, height: 420 } });
+    await picture("deployments", "/topics/shop", ".revisions", { viewport: { width: 1200, height: 640 } }, deployed);
   } finally {
     await browser.close();
-    await host.stop();
+    await Promise.all([host.stop(), deployed.stop()]);
   }
 });

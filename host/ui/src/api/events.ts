@@ -22,8 +22,11 @@ export interface Change {
 /** Is a stream open? */
 export const isLive = signal(false);
 
+/** Changes when a stream breaks off, and when it is back. What is shown may be old then. */
+export const interruptions = signal(0);
+
 const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 15_000;
+const LONGEST_PAUSE = 5_000;
 
 /**
  * Follows a stream until `stop`. When the connection ends, it continues after the last event that came. A stream that has an end
@@ -32,11 +35,14 @@ const LONGEST_PAUSE = 15_000;
 export async function follow(path: string, tell: (change: Change) => void, stop: AbortSignal): Promise<void> {
   let last = "";
   let pause = FIRST_PAUSE;
+  let isBroken = false;
   while (!stop.aborted) {
     try {
       const headers: Record<string, string> = last ? { "last-event-id": last } : {};
       const response = await send(path, { headers, signal: stop });
       isLive.value = true;
+      if (isBroken) interruptions.value += 1;
+      isBroken = false;
       const over = await read(response, (id, change) => {
         last = id;
         pause = FIRST_PAUSE;
@@ -48,6 +54,8 @@ export async function follow(path: string, tell: (change: Change) => void, stop:
       if (error instanceof ApiError && error.status < 500) break;
     }
     isLive.value = false;
+    if (!isBroken && !stop.aborted) interruptions.value += 1;
+    isBroken = true;
     await sleep(pause * (0.75 + Math.random() / 2), stop);
     pause = Math.min(pause * 2, LONGEST_PAUSE);
   }

@@ -59,12 +59,14 @@ export interface Options {
   readonly json?: string;
   readonly headers?: Record<string, string>;
   readonly signal?: AbortSignal;
+  /** Sent in place of the token of the page. */
+  readonly token?: string;
 }
 
 /** Sends a request, and gives its answer if it succeeded. */
 export async function send(path: string, options: Options = {}): Promise<Response> {
   const headers: Record<string, string> = { ...options.headers };
-  const sent = token.peek();
+  const sent = options.token ?? token.peek();
   if (sent !== null) headers["authorization"] = `Bearer ${sent}`;
   const json = options.json ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
   if (json !== undefined) headers["content-type"] = "application/json";

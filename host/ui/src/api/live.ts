@@ -1,7 +1,7 @@
 /** What a view shows, kept up to date: read again from time to time while somebody looks, and when something has changed. */
 import { type Signal, signal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
-import { sleep } from "./events.ts";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { interruptions, sleep } from "./events.ts";
 import { isLockedOut } from "./http.ts";
 
 export interface Live<Document> {
@@ -74,6 +74,11 @@ export function useLive<Document>(
       }
     }
   }, [key, locked]);
+  const seen = useRef(interruptions.value);
+  useEffect(() => {
+    if (seen.current !== interruptions.value) live.refresh();
+    seen.current = interruptions.value;
+  }, [interruptions.value]);
   return live;
 }
 

@@ -1173,7 +1173,10 @@ export interface operations {
     uploadComponent: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A signature of the component: the file that `minisign -S` writes, as base64. Workers with trusted keys run only components that one of these keys has signed. A signature can be added to a component that is there */
+                "Component-Signature"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1397,6 +1400,8 @@ export interface operations {
             header?: {
                 /** @description Starts the job once for this key on its topic */
                 "idempotency-key"?: string | null;
+                /** @description The caller's span, in the form of the W3C. The job's trace links to it */
+                traceparent?: string | null;
                 /** @description `wait=30`: waits for the end of the job, at most 60 s */
                 prefer?: string | null;
             };

@@ -18,6 +18,9 @@ export type DeadLetterList = Schemas["DeadLetterList"];
 export type OpenPromise = Schemas["OpenPromise"];
 export type OpenPromises = Schemas["OpenPromises"];
 export type AwaitedPromises = Schemas["AwaitedPromises"];
+export type LogLine = Schemas["LogLineView"];
+export type LogsPage = Schemas["LogsPage"];
+export type CallLogsPage = Schemas["CallLogsPage"];
 
 /** A call in the document of a tree. All but the first members are left out where the call is shown before (`see_above`). */
 export interface Branch {
@@ -64,26 +67,4 @@ export interface Schedule {
 
 export interface ScheduleList {
   readonly schedules: readonly Schedule[];
-}
-
-/** A line that a call has logged or printed. */
-export interface LogLine {
-  readonly time: string;
-  readonly level: string;
-  /** `log`, `stdout` or `stderr`. */
-  readonly stream: string;
-  readonly text: string;
-  readonly fields?: Readonly<Record<string, string>>;
-  readonly attempt: number;
-  readonly number: number;
-  /** How many bytes of a long line are left out. */
-  readonly left_out?: number;
-}
-
-export interface CallLogs {
-  readonly lines: readonly LogLine[];
-  /** How many lines before the first one are not kept any more. */
-  readonly cut: number;
-  /** There are more lines. */
-  readonly more: boolean;
 }

@@ -14,6 +14,8 @@ export interface Edge {
   readonly to: Box;
   /** The call has another parent, with which it is shown. */
   readonly isExtra: boolean;
+  /** It leads to the first or the last child. A thousand others would be one dark surface. */
+  readonly isOuter: boolean;
 }
 
 export interface Layout {
@@ -51,14 +53,14 @@ export function layout(rows: readonly Row[]): Layout {
   const edges: Edge[] = [];
   for (const [index, to] of boxes.entries()) {
     const from = boxes[above[index] ?? -1];
-    if (from) edges.push({ from, to, isExtra: false });
+    if (from) edges.push({ from, to, isExtra: false, isOuter: [first[above[index] ?? -1], last[above[index] ?? -1]].includes(to.y) });
   }
   for (const row of rows) {
     const parent = rows[row.parent];
     if (row.kind !== "call" || !row.isAgain || !parent) continue;
     const from = boxes[place.get(parent) ?? -1];
     const to = ofCall.get(row.call);
-    if (from && to) edges.push({ from, to, isExtra: true });
+    if (from && to) edges.push({ from, to, isExtra: true, isOuter: false });
   }
   const width = Math.max(...boxes.map((box) => box.x), 0) + NODE.width;
   return { boxes, edges, width, height: Math.max(next - NODE.down, NODE.height) };

@@ -33,6 +33,11 @@ export function moment(at: number): string {
   return new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 }
 
+/** The time of day in the user's time zone, to the millisecond: `14:03:59.120`. */
+export function clock(at: number): string {
+  return new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+}
+
 /** The positions of about `wanted` lines on a scale of so many milliseconds, at round values. */
 export function ticks(total: number, wanted = 6): number[] {
   if (total <= 0) return [0];

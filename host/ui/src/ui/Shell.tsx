@@ -47,6 +47,9 @@ export function Shell({ children }: { readonly children: ComponentChildren }): V
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => shortcuts(() => field.current), []);
   const here = place.value.path[0] ?? "";
+  const nav = useRef<HTMLElement>(null);
+  // Not all links fit into a narrow window.
+  useEffect(() => nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [here]);
   const find = (event: Event): void => {
     event.preventDefault();
     const id = field.current?.value.trim();
@@ -72,7 +75,7 @@ export function Shell({ children }: { readonly children: ComponentChildren }): V
           <span class="wide-only">brrr</span>
           <span class="sr-only">overview</span>
         </a>
-        <nav aria-label="Views">
+        <nav ref={nav} aria-label="Views">
           {LINKS.map(({ name, path }) => (
             <a key={path} href={to(path ? [path] : [])} aria-current={here === path ? "page" : undefined}>
               {name}
@@ -88,9 +91,11 @@ export function Shell({ children }: { readonly children: ComponentChildren }): V
             Start<span class="wide-only"> a job</span>
           </span>
         </a>
-        <span class={isLive.value ? "live on" : "live"} title={isLive.value ? "Changes are shown when they happen" : "Reads again every few seconds"}>
-          <span class="sr-only">{isLive.value ? "live" : "not live"}</span>
-        </span>
+        {isLive.value && (
+          <span class="live" title="Changes are shown when they happen">
+            live
+          </span>
+        )}
         <button type="button" class="icon" onClick={nextTheme} aria-label={`Colours: ${theme.value}`} title={`Colours: ${theme.value}`}>
           {SIGNS[theme.value]}
         </button>

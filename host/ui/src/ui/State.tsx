@@ -11,7 +11,7 @@ const SIGNS: Record<string, string> = {
   completed: "✓",
   failed: "✕",
   cancelled: "⊘",
-  "timed-out": "⧖",
+  "timed-out": "!",
 };
 
 /** `waiting` says what `deferred` is; `not asked for yet` what `unscheduled` is. */

@@ -3,12 +3,11 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren, VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Change } from "../api/events.ts";
-import { can } from "../api/features.ts";
 import { get, v1 } from "../api/http.ts";
 import { useLive } from "../api/live.ts";
-import type { AwaitedPromises, CallLogs, Failure, Job, Tree } from "../api/types.ts";
-import { count, many, size } from "../logic/text.ts";
-import { type Call, failureChain, isEnded, isFailed, jobOf, states } from "../logic/tree.ts";
+import type { AwaitedPromises, Failure, Job, Tree } from "../api/types.ts";
+import { count, many } from "../logic/text.ts";
+import { type Call, failureChain, isFailed, jobOf, states } from "../logic/tree.ts";
 import { moment, span } from "../logic/time.ts";
 import { place, to } from "../router.ts";
 import { Payload } from "../ui/Payload.tsx";
@@ -16,6 +15,7 @@ import { Problem } from "../ui/Problem.tsx";
 import { State, States, word } from "../ui/State.tsx";
 import { Id, Text } from "../ui/Text.tsx";
 import { Ago } from "../ui/Time.tsx";
+import { CallLogs } from "./Logs.tsx";
 import { PromiseForm } from "./PromiseForm.tsx";
 
 interface Props {
@@ -48,6 +48,7 @@ export function CallPanel({ id, hash, call: known, job, history, close }: Props)
     <aside ref={element} class="panel" aria-label="Call">
       <div class="panel-head">
         <h2>
+          {call?.promise !== undefined && <span class="muted">promise </span>}
           <Text most={120}>{call?.label ?? call?.promise ?? call?.task ?? "Call"}</Text>
         </h2>
         {call && <State state={call.state} />}
@@ -70,9 +71,11 @@ function Body({ id, call, job, history }: { readonly id: string; readonly call: 
         <Fact name="Call">
           <Id>{call.hash}</Id>
         </Fact>
-        <Fact name={call.promise === undefined ? "Task" : "Promise"}>
-          <Text most={120}>{call.promise ?? call.task}</Text>
-        </Fact>
+        {call.label !== undefined && (
+          <Fact name={call.promise === undefined ? "Task" : "Promise"}>
+            <Text most={120}>{call.promise ?? call.task}</Text>
+          </Fact>
+        )}
         {call.asked !== undefined && (
           <Fact name="Asked for">
             <Ago at={call.asked} />
@@ -127,7 +130,11 @@ function Body({ id, call, job, history }: { readonly id: string; readonly call: 
           <Payload path={v1("jobs", id, "calls", call.hash, "result")} label="Result" />
         </Section>
       )}
-      {can("get", "/v1/jobs/{job}/calls/{call}/logs") && call.promise === undefined && <Logs id={id} call={call} isOver={isEnded(call.state)} />}
+      {call.promise === undefined && call.state !== "unscheduled" && (
+        <Section title="Logs">
+          <CallLogs id={id} call={call} changes={history?.length ?? 0} />
+        </Section>
+      )}
       {history && history.length > 0 && (
         <Section title="What happened">
           <History changes={history.filter(({ subject }) => subject === "task")} />
@@ -228,52 +235,6 @@ function PromiseAnswer({ id, name }: { readonly id: string; readonly name: strin
   if (awaited.error.value) return <Problem error={awaited.error.value} />;
   if (!awaited.data.value) return <p class="muted">Reading…</p>;
   return promise ? <PromiseForm job={id} promise={promise} /> : <p class="muted">The job does not wait for it any more.</p>;
-}
-
-/** So many lines are read. Few calls log more. */
-const LINES = 2_000;
-
-function Logs({ id, call, isOver }: { readonly id: string; readonly call: Call; readonly isOver: boolean }): VNode {
-  const path = `${v1("jobs", id, "calls", call.hash, "logs")}?limit=${LINES}`;
-  const logs = useLive(`${path} ${call.state}`, (signal) => get<CallLogs>(path, { signal }), { every: 3_000, until: () => isOver });
-  const { lines = [], cut = 0, more = false } = logs.data.value ?? {};
-  const attempts = (lines.at(-1)?.attempt ?? 1) > 1;
-  return (
-    <Section title="Logs">
-      {logs.error.value && <Problem error={logs.error.value} />}
-      {logs.data.value && lines.length === 0 && <p class="muted">{isOver ? "The call has logged nothing." : "Nothing yet: a run's lines are here when the run has ended."}</p>}
-      {cut > 0 && <p class="muted">{many(cut, "older line is", "older lines are")} not kept any more.</p>}
-      {lines.length > 0 && (
-        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a region that scrolls
-        <div class="logs" tabIndex={0} role="region" aria-label="Logs">
-          {lines.map((line) => (
-            <div key={line.number} class={`log log-${line.level}`}>
-              <time dateTime={line.time} title={moment(Date.parse(line.time))}>
-                {new Date(line.time).toLocaleTimeString()}
-              </time>
-              <span class="log-level">{line.stream === "log" ? line.level : line.stream}</span>
-              <span class="log-text">
-                {attempts && <span class="log-field">attempt {line.attempt} </span>}
-                <Text most={2_000}>{line.text}</Text>
-                {Object.entries(line.fields ?? {}).map(([name, value]) => (
-                  <span class="log-field" key={name}>
-                    {" "}
-                    <Text most={80}>{name}</Text>=<Text most={300}>{value}</Text>
-                  </span>
-                ))}
-                {line.left_out !== undefined && <span class="log-field"> … {size(line.left_out)} left out</span>}
-              </span>
-            </div>
-          ))}
-        </div>
-      )}
-      {more && (
-        <p class="muted">
-          There are more: <code>brrr-host logs {id}</code> shows all.
-        </p>
-      )}
-    </Section>
-  );
 }
 
 function Children({ id, call }: { readonly id: string; readonly call: Call }): VNode {

@@ -22,7 +22,7 @@ export function DeadLetters(): VNode {
     <>
       <h1>Dead letters</h1>
       <p class="lead">Messages that no worker could take, with the reason. They stay here until somebody sends them again or drops them.</p>
-      {topics.length > 1 && (
+      {topics.length > 1 && (topic !== "" || found?.length !== 0) && (
         <div class="chips" role="group" aria-label="Topic">
           {["", ...topics].map((one) => (
             <button key={one} type="button" aria-pressed={topic === one} onClick={() => set({ topic: one })}>

@@ -56,7 +56,8 @@ export function Graph({ rows, current, selected, onKey, onShow }: CallsViewProps
     bottom: (top + view.value.height) / scale.value - MARGIN + spare,
   };
   const isSeen = ({ x, y }: Box): boolean => x + NODE.width > visible.left && x < visible.right && y + NODE.height > visible.top && y < visible.bottom;
-  const isEdgeSeen = ({ from, to }: Edge): boolean =>
+  const isEdgeSeen = ({ from, to, isOuter }: Edge): boolean =>
+    (isOuter || isSeen(to)) &&
     Math.max(from.y, to.y) + NODE.height > visible.top && Math.min(from.y, to.y) < visible.bottom && Math.max(from.x, to.x) + NODE.width > visible.left && Math.min(from.x, to.x) < visible.right;
   const zoom = (by: number): void => {
     const index = SCALES.findIndex((one) => one >= scale.value);
@@ -111,9 +112,9 @@ export function Graph({ rows, current, selected, onKey, onShow }: CallsViewProps
                 >
                   <span class="name" title={name}>
                     <Visible text={name} />
-                    {isGroup && <span class="times"> ×{count(row.calls.length)}</span>}
                   </span>
-                  {isGroup ? <States states={counts} /> : <State state={row.call.state} />}
+                  {isGroup && <span class="times"> ×{count(row.calls.length)}</span>}
+                  {counts.length > 1 ? <States states={counts} /> : <State state={state} />}
                 </div>
               );
             })}

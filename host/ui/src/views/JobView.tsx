@@ -6,18 +6,21 @@ import { useChanges } from "../api/changes.ts";
 import type { Change } from "../api/events.ts";
 import { get, post, v1 } from "../api/http.ts";
 import { useLive } from "../api/live.ts";
-import type { Job, Tree } from "../api/types.ts";
+import type { Job, TopicDocument, Tree } from "../api/types.ts";
 import { count, many } from "../logic/text.ts";
 import { type Call, failureChain, type Folds, groupsAbove, isEnded, jobOf, type Row, rows, states } from "../logic/tree.ts";
 import { moment, span } from "../logic/time.ts";
 import { go, place, set, to } from "../router.ts";
 import { attempt, confirm, tell } from "../ui/dialogs.tsx";
+import { Payload } from "../ui/Payload.tsx";
 import { Problem } from "../ui/Problem.tsx";
 import { State, States } from "../ui/State.tsx";
 import { Id, Text } from "../ui/Text.tsx";
 import { Ago, Took } from "../ui/Time.tsx";
 import { CallPanel } from "./CallPanel.tsx";
 import { Graph } from "./Graph.tsx";
+import { JobLogs } from "./Logs.tsx";
+import { isUnattended } from "./overview.ts";
 import { Timeline } from "./Timeline.tsx";
 
 const isOver = (job: Job): boolean => job.state !== "running" && job.state !== "scheduled";
@@ -79,7 +82,11 @@ export function JobView({ id, hash }: { readonly id: string; readonly hash: stri
         <Head job={job.data.value} />
         {shown && <Why job={job.data.value} top={shown.top} />}
         {tree.error.value && <Problem error={tree.error.value} retry={tree.refresh} />}
-        {shown && <Calls id={id} job={job.data.value} top={shown} hash={hash} cut={tree.data.value?.cut ?? false} />}
+        {!over && <NoWorker topic={job.data.value.topic} />}
+        {shown && <Waits job={job.data.value} calls={shown.calls} />}
+        {shown && <Calls id={id} job={job.data.value} top={shown} hash={hash} cut={tree.data.value?.cut ?? false} changes={history.version.value} />}
+        {!shown && !tree.error.value && <p class="muted">Reading the calls…</p>}
+        {shown && hash === undefined && <InAndOut job={job.data.value} top={shown.top} />}
       </div>
       {hash !== undefined && (
         <CallPanel
@@ -225,18 +232,80 @@ function Why({ job, top }: { readonly job: Job; readonly top: Call }): VNode | n
   );
 }
 
+/** Says so if nobody takes the messages of the job. */
+function NoWorker({ topic }: { readonly topic: string }): VNode | null {
+  // A gateway that does not serve the topic knows nothing of it.
+  const live = useLive(`topic ${topic}`, (stop) => get<TopicDocument>(v1("topics", topic), { signal: stop }), { every: 5_000 });
+  if (!live.data.value || live.error.value || !isUnattended(live.data.value)) return null;
+  return (
+    <p class="problem" role="alert">
+      No worker takes the messages of this job. It goes on when one runs on the topic {topic}.
+    </p>
+  );
+}
+
+/** The promises that the job waits for. */
+function Waits({ job, calls }: { readonly job: Job; readonly calls: ReadonlyMap<string, Call> }): VNode | null {
+  if (job.state !== "running") return null;
+  const open = [...calls.values()].filter((call) => call.promise !== undefined && call.state === "deferred");
+  if (open.length === 0) return null;
+  return (
+    <section class="waits" aria-label="Waits for answers">
+      {open.slice(0, WAITS_SHOWN).map((call) => (
+        <p key={call.hash}>
+          Waits for the promise{" "}
+          <strong>
+            <Text most={80}>{call.promise ?? ""}</Text>
+          </strong>
+          <a class="button" href={to(["jobs", job.job, "calls", call.hash], Object.fromEntries(place.value.query))}>
+            Answer
+          </a>
+        </p>
+      ))}
+      {open.length > WAITS_SHOWN && <p class="muted">{count(open.length - WAITS_SHOWN)} more promises are open.</p>}
+    </section>
+  );
+}
+
+/** What the job was started with, and its result. */
+function InAndOut({ job, top }: { readonly job: Job; readonly top: Call }): VNode {
+  return (
+    <div class="in-and-out">
+      <section class="card">
+        <h2>Payload</h2>
+        <Payload path={v1("jobs", job.job, "calls", top.hash, "payload")} label="Payload" />
+      </section>
+      {top.state === "completed" && (
+        <section class="card">
+          <h2>Result</h2>
+          <Payload path={v1("jobs", job.job, "calls", top.hash, "result")} label="Result" />
+        </section>
+      )}
+    </div>
+  );
+}
+
+const WAITS_SHOWN = 3;
+const VIEWS = [
+  ["timeline", "Timeline"],
+  ["graph", "Graph"],
+  ["logs", "Logs"],
+] as const;
+
 interface CallsProps {
   readonly id: string;
   readonly job: Job;
   readonly top: ReturnType<typeof jobOf>;
   readonly hash: string | undefined;
   readonly cut: boolean;
+  /** Changes when something happens to a call. */
+  readonly changes: number;
 }
 
-function Calls({ id, job, top, hash, cut }: CallsProps): VNode {
+function Calls({ id, job, top, hash, cut, changes }: CallsProps): VNode {
   const folds = useSignal<Folds>({ opened: new Set(), closed: new Set() });
   const current = useSignal<string | undefined>(hash);
-  const view = place.value.query.get("view") === "graph" ? "graph" : "timeline";
+  const view = VIEWS.find(([one]) => one === place.value.query.get("view"))?.[0] ?? "timeline";
   // A call that a link leads to can be seen.
   useEffect(() => {
     const call = hash === undefined ? undefined : top.calls.get(hash);
@@ -294,16 +363,17 @@ function Calls({ id, job, top, hash, cut }: CallsProps): VNode {
         </h2>
         <States states={counts} />
         <div class="tabs" role="group" aria-label="View">
-          <button type="button" aria-pressed={view === "timeline"} onClick={() => set({ view: undefined }, { replace: true })}>
-            Timeline
-          </button>
-          <button type="button" aria-pressed={view === "graph"} onClick={() => set({ view: "graph" }, { replace: true })}>
-            Graph
-          </button>
+          {VIEWS.map(([one, name]) => (
+            <button key={one} type="button" aria-pressed={view === one} onClick={() => set({ view: one === "timeline" ? undefined : one, level: undefined }, { replace: true })}>
+              {name}
+            </button>
+          ))}
         </div>
       </div>
       {cut && <p class="muted">The job has more calls than are shown here.</p>}
-      {view === "graph" ? <Graph {...props} /> : <Timeline {...props} />}
+      {view === "timeline" && <Timeline {...props} />}
+      {view === "graph" && <Graph {...props} />}
+      {view === "logs" && <JobLogs id={id} isOver={isOver(job)} changes={changes} />}
       {!isEnded(job.state) && job.state === "scheduled" && <p class="muted">The job has not started yet.</p>}
     </section>
   );

@@ -3,14 +3,14 @@ import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect } from "preact/hooks";
 import { useChanges } from "../api/changes.ts";
-import { takes } from "../api/features.ts";
 import { get } from "../api/http.ts";
 import { type Filter, listJobs } from "../api/jobs.ts";
 import { useLive } from "../api/live.ts";
 import type { Job, TopicList } from "../api/types.ts";
-import { place, set } from "../router.ts";
+import { place, set, to } from "../router.ts";
 import { attempt } from "../ui/dialogs.tsx";
 import { Problem } from "../ui/Problem.tsx";
+import { Setting } from "../ui/Setting.tsx";
 import { word } from "../ui/State.tsx";
 import { JobTable } from "./rows.tsx";
 
@@ -25,15 +25,13 @@ const PAGE = "50";
 export function Jobs(): VNode {
   const { query } = place.value;
   const of = (name: string): string => query.get(name) ?? "";
-  const hasTime = takes("get", "/v1/jobs", "since");
-  const hasLabel = takes("get", "/v1/jobs", "label");
   const span = SPANS.find(([name]) => name === of("since"));
   const filter = (): Filter => ({
     state: of("state"),
     topic: of("topic"),
     task: of("task"),
-    label: hasLabel ? of("label") : undefined,
-    since: hasTime && span ? new Date(Date.now() - span[2]).toISOString() : undefined,
+    label: of("label"),
+    since: span ? new Date(Date.now() - span[2]).toISOString() : undefined,
     limit: PAGE,
   });
   const key = JSON.stringify(["state", "topic", "task", "label", "since"].map(of));
@@ -62,14 +60,14 @@ export function Jobs(): VNode {
   return (
     <>
       <h1>Jobs</h1>
+      <div class="chips" role="group" aria-label="State">
+        {["", ...STATES].map((state) => (
+          <button key={state} type="button" aria-pressed={of("state") === state} onClick={() => set({ state })}>
+            {state ? word(state) : "all"}
+          </button>
+        ))}
+      </div>
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
-        <div class="chips" role="group" aria-label="State">
-          {["", ...STATES].map((state) => (
-            <button key={state} type="button" aria-pressed={of("state") === state} onClick={() => set({ state })}>
-              {state ? word(state) : "all"}
-            </button>
-          ))}
-        </div>
         <label>
           <span>Topic</span>
           <select value={of("topic")} onChange={(event) => set({ topic: event.currentTarget.value })}>
@@ -81,42 +79,24 @@ export function Jobs(): VNode {
             ))}
           </select>
         </label>
+        <Setting name="Task" value={of("task")} placeholder="all" list="tasks" onSet={(task) => set({ task })} />
+        <datalist id="tasks">
+          {tasks.map((task) => (
+            <option key={task} value={task} />
+          ))}
+        </datalist>
+        <Setting name="Label" value={of("label")} placeholder="all" onSet={(label) => set({ label })} />
         <label>
-          <span>Task</span>
-          <input
-            type="text"
-            list="tasks"
-            value={of("task")}
-            placeholder="all"
-            autocomplete="off"
-            spellcheck={false}
-            onChange={(event) => set({ task: event.currentTarget.value.trim() })}
-          />
-          <datalist id="tasks">
-            {tasks.map((task) => (
-              <option key={task} value={task} />
+          <span>Created</span>
+          <select value={of("since")} onChange={(event) => set({ since: event.currentTarget.value })}>
+            <option value="">any time</option>
+            {SPANS.map(([name, text]) => (
+              <option key={name} value={name}>
+                {text}
+              </option>
             ))}
-          </datalist>
+          </select>
         </label>
-        {hasLabel && (
-          <label>
-            <span>Label</span>
-            <input type="text" value={of("label")} placeholder="all" autocomplete="off" onChange={(event) => set({ label: event.currentTarget.value.trim() })} />
-          </label>
-        )}
-        {hasTime && (
-          <label>
-            <span>Created</span>
-            <select value={of("since")} onChange={(event) => set({ since: event.currentTarget.value })}>
-              <option value="">any time</option>
-              {SPANS.map(([name, text]) => (
-                <option key={name} value={name}>
-                  {text}
-                </option>
-              ))}
-            </select>
-          </label>
-        )}
         {isFiltered && (
           <button type="button" class="link" onClick={() => set({ state: "", topic: "", task: "", label: "", since: "" })}>
             clear
@@ -137,7 +117,7 @@ export function Jobs(): VNode {
               )
             ) : (
               <>
-                Start one here, or by <code>brrr-host call</code>.
+                <a href={to(["start"])}>Start one here</a>, or by <code>brrr-host call</code>.
               </>
             )}
           </p>

@@ -1,7 +1,6 @@
 /** The first screen: is everything all right, and what is not? */
 import type { ComponentChildren, VNode } from "preact";
 import { useChanges } from "../api/changes.ts";
-import { takes } from "../api/features.ts";
 import { get, v1 } from "../api/http.ts";
 import { listJobs } from "../api/jobs.ts";
 import { useLive } from "../api/live.ts";
@@ -17,9 +16,11 @@ import { findings, RECENT, type Seen } from "./overview.ts";
 /** So many of each are shown here. */
 const SHOWN = 4;
 const LOOKED_AT = "20";
+/** So many jobs are in the strip: whole rows of it (style.css). */
+const STRIP = "40";
 
 async function look(signal: AbortSignal): Promise<Seen> {
-  const since = takes("get", "/v1/jobs", "since") ? new Date(Date.now() - RECENT).toISOString() : undefined;
+  const since = new Date(Date.now() - RECENT).toISOString();
   const [failed, timedOut, { topics }, promises] = await Promise.all([
     listJobs({ state: "failed", limit: LOOKED_AT, since }, signal),
     listJobs({ state: "timed-out", limit: LOOKED_AT, since }, signal),
@@ -44,8 +45,11 @@ async function look(signal: AbortSignal): Promise<Seen> {
       // A job that `gc` has removed is no reason to say anything.
       .map(async (schedule) => ({ schedule, lastJob: await get<Job>(v1("jobs", schedule.last_job ?? ""), { signal }).catch(() => undefined) })),
   );
+  const allFailed = [...failed.jobs, ...timedOut.jobs].toSorted((a, b) => b.created.localeCompare(a.created));
+  // The list does not say why they have failed.
+  const newest = await Promise.all(allFailed.slice(0, SHOWN).map((job) => get<Job>(v1("jobs", job.job), { signal }).catch(() => job)));
   return {
-    failed: [...failed.jobs, ...timedOut.jobs].toSorted((a, b) => b.created.localeCompare(a.created)),
+    failed: [...newest, ...allFailed.slice(SHOWN)],
     topics: ofTopics.map(({ document }) => document),
     deadLetters: ofTopics.flatMap(({ letters }) => letters),
     promises,
@@ -55,7 +59,7 @@ async function look(signal: AbortSignal): Promise<Seen> {
 
 export function Overview(): VNode {
   const seen = useLive("overview", look, { every: 10_000 });
-  const recent = useLive("recent", (signal) => listJobs({ limit: "48" }, signal), { every: 5_000 });
+  const recent = useLive("recent", (signal) => listJobs({ limit: STRIP }, signal), { every: 5_000 });
   useChanges("/v1/events", ({ subject, to: state }) => {
     if (subject !== "job") return;
     recent.refresh();
@@ -110,7 +114,7 @@ function Verdict({ seen }: { readonly seen: Seen }): VNode {
         <a href={to(["jobs", job.job])}>
           <Text most={60}>{job.task ?? "unknown task"}</Text>
         </a>{" "}
-        {word(job.state)} <Ago at={job.ended ?? job.created} />
+        {job.failure ? <Text most={120}>{job.failure.message}</Text> : word(job.state)}
       </>
     ));
     card("failed", `${enough(failed.length)} failed ${failed.length === 1 ? "job" : "jobs"} in a day`, to(["jobs"], { state: failed.every(({ state }) => state === "timed-out") ? "timed-out" : "failed" }), items);
@@ -191,7 +195,7 @@ function Verdict({ seen }: { readonly seen: Seen }): VNode {
                   <a href={to(["promises"])}>
                     <Text most={60}>{promise.name}</Text>
                   </a>{" "}
-                  of <Text most={60}>{promise.task ?? promise.job}</Text>, job of <Ago at={promise.created} />
+                  of <Text most={60}>{promise.task ?? promise.job}</Text>, started <Ago at={promise.created} />
                 </li>
               ))}
             </ul>
@@ -216,37 +220,49 @@ function Recent({ jobs }: { readonly jobs: readonly Job[] }): VNode {
   const counts = new Map<string, number>();
   for (const { state } of jobs) counts.set(state, (counts.get(state) ?? 0) + 1);
   return (
-    <section class="recent">
+    <section>
       <div class="section-head">
         <h2>
           <a href={to(["jobs"])}>Newest jobs</a>
         </h2>
         <States states={[...counts].toSorted((a, b) => b[1] - a[1])} />
+        <a class="actions" href={to(["jobs"])}>
+          all jobs
+        </a>
       </div>
-      <ol class="strip" aria-label="The newest jobs, newest first">
-        {jobs.map((job) => (
-          <li key={job.job}>
-            <a href={to(["jobs", job.job])} class={`cell state-${job.state}`} title={`${job.task ?? "unknown task"}: ${word(job.state)}`}>
-              <span class="sr-only">
-                <Text most={60}>{job.task ?? "unknown task"}</Text> {word(job.state)}
+      <div class="card">
+        <ol class="strip" aria-label="The newest jobs, newest first">
+          {jobs.map((job) => (
+            <li key={job.job}>
+              <a href={to(["jobs", job.job])} class={`cell state-${job.state}`} title={`${job.task ?? "unknown task"}: ${word(job.state)}`}>
+                <span class="sr-only">
+                  <Text most={60}>{job.task ?? "unknown task"}</Text> {word(job.state)}
+                </span>
+              </a>
+            </li>
+          ))}
+        </ol>
+        <ul class="newest">
+          {jobs.slice(0, 9).map((job) => (
+            <li key={job.job}>
+              <State state={job.state} />
+              <span class="newest-name">
+                <a href={to(["jobs", job.job])}>
+                  <Text most={60}>{job.task ?? "unknown task"}</Text>
+                </a>
+                {job.label && (
+                  <span class="label">
+                    <Text most={40}>{job.label}</Text>
+                  </span>
+                )}
               </span>
-            </a>
-          </li>
-        ))}
-      </ol>
-      <ul class="newest">
-        {jobs.slice(0, 8).map((job) => (
-          <li key={job.job}>
-            <State state={job.state} />
-            <a href={to(["jobs", job.job])}>
-              <Text most={60}>{job.task ?? "unknown task"}</Text>
-            </a>
-            <span class="muted">
-              <Ago at={job.created} />
-            </span>
-          </li>
-        ))}
-      </ul>
+              <span class="muted">
+                <Ago at={job.created} />
+              </span>
+            </li>
+          ))}
+        </ul>
+      </div>
     </section>
   );
 }

@@ -17,7 +17,7 @@ export function Promises(): VNode {
   return (
     <>
       <h1>Open promises</h1>
-      <p class="lead">A job waits until somebody answers. The answer stays.</p>
+      <p class="lead">These jobs wait until somebody answers. An answer can't be changed.</p>
       {open.error.value && <Problem error={open.error.value} retry={open.refresh} />}
       {found?.cut && <p class="muted">Only the newest running jobs were looked at.</p>}
       {found?.promises.length === 0 && (
@@ -44,7 +44,7 @@ export function Promises(): VNode {
                   · <Text most={60}>{promise.label}</Text>
                 </>
               )}{" "}
-              · job of <Ago at={promise.created} />
+              · started <Ago at={promise.created} />
               {promise.awaited_by && promise.awaited_by !== promise.task && (
                 <>
                   {" "}

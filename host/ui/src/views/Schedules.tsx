@@ -5,7 +5,6 @@ import { useChanges } from "../api/changes.ts";
 import { get, post, v1 } from "../api/http.ts";
 import { useLive } from "../api/live.ts";
 import type { Job, Schedule, ScheduleList } from "../api/types.ts";
-import { moment } from "../logic/time.ts";
 import { to } from "../router.ts";
 import { attempt, tell } from "../ui/dialogs.tsx";
 import { Problem } from "../ui/Problem.tsx";
@@ -103,7 +102,7 @@ function ScheduleRow({ line: { schedule, lastJob }, refresh }: { readonly line: 
         <strong>
           <Text most={100}>{schedule.name}</Text>
         </strong>
-        <span class="muted">
+        <span class="muted second">
           <Text most={80}>{schedule.task}</Text> on <a href={to(["topics", schedule.topic])}>{schedule.topic}</a>
         </span>
       </td>
@@ -114,14 +113,12 @@ function ScheduleRow({ line: { schedule, lastJob }, refresh }: { readonly line: 
           {schedule.overlap !== "allow" && ` · ${schedule.overlap}`}
         </span>
       </td>
-      <td data-label="Next">{schedule.paused ? <span class="state state-cancelled">⏸ paused</span> : schedule.next ? <Ago at={schedule.next} /> : "never"}</td>
+      <td data-label="Next">{schedule.paused ? <span class="state state-cancelled">paused</span> : schedule.next ? <Ago at={schedule.next} /> : "never"}</td>
       <td data-label="Last job">
         {schedule.last_job ? (
           <>
             {lastJob && <State state={lastJob.state} />}{" "}
-            <a href={to(["jobs", schedule.last_job])} title={schedule.last ? moment(Date.parse(schedule.last)) : ""}>
-              {schedule.last ? <Ago at={schedule.last} /> : schedule.last_job.slice(0, 8)}
-            </a>
+            <a href={to(["jobs", schedule.last_job])}>{lastJob ? <Ago at={lastJob.created} /> : schedule.last_job.slice(0, 8)}</a>
           </>
         ) : (
           <span class="muted">none yet</span>

@@ -7,6 +7,7 @@ import type { Job, TopicDocument, TopicList } from "../api/types.ts";
 import { go, place, set, to } from "../router.ts";
 import { Problem } from "../ui/Problem.tsx";
 import { SchemaForm } from "../ui/SchemaForm.tsx";
+import { Setting } from "../ui/Setting.tsx";
 import { Text } from "../ui/Text.tsx";
 
 export function Start(): VNode {
@@ -47,11 +48,11 @@ export function Start(): VNode {
             ))}
           </select>
         </label>
-        <label>
-          <span>Task</span>
-          {live.data.value?.tasks === null ? (
-            <input type="text" value={task} onChange={(event) => set({ topic, task: event.currentTarget.value }, { replace: true })} />
-          ) : (
+        {live.data.value?.tasks === null ? (
+          <Setting name="Task" value={task} onSet={(name) => set({ topic, task: name }, { replace: true })} />
+        ) : (
+          <label>
+            <span>Task</span>
             <select value={task} onChange={(event) => set({ topic, task: event.currentTarget.value }, { replace: true })}>
               {tasks.map((one) => (
                 <option key={one.task} value={one.task}>
@@ -59,9 +60,10 @@ export function Start(): VNode {
                 </option>
               ))}
             </select>
-          )}
-        </label>
+          </label>
+        )}
       </div>
+      {live.data.value?.tasks === null && <p class="lead">No worker of the topic has said which tasks it has. Write the name of one.</p>}
       {known?.description && (
         <p class="lead">
           <Text>{known.description}</Text>

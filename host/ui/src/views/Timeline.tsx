@@ -39,18 +39,21 @@ function times(row: Row, end: number): { from: number; to: number } | undefined 
 export function Timeline({ job, rows, current, selected, onKey, onShow, onToggle }: CallsViewProps): VNode {
   const isOver = job.ended !== null && job.ended !== undefined;
   const start = Date.parse(job.starts ?? job.created);
-  const end = Math.max(isOver ? Date.parse(job.ended ?? "") : now.value, start + 1);
+  const [first] = rows;
+  // The end of the job may be noted a moment before that of its call.
+  const ended = first?.kind === "call" ? first.call.ended : undefined;
+  const end = Math.max(isOver ? Date.parse(job.ended ?? "") : now.value, ended ?? 0, start + 1);
   const total = end - start;
   const lines = useMemo(() => ticks(total), [total]);
   const at = (time: number): number => Math.min(100, Math.max(0, ((time - start) / total) * 100));
   return (
-    <div class="timeline">
+    <div class="timeline" style={{ "--step": `${((lines[1] ?? total) / total) * 100}%` }}>
       <div class="axis" aria-hidden="true">
         <span class="axis-name" />
         <span class="axis-times">
           {lines.map((line) => (
             <span key={line} style={{ left: `${(line / total) * 100}%` }}>
-              {span(line)}
+              {line === 0 ? "0" : span(line).replace(".0 ", " ")}
             </span>
           ))}
         </span>
@@ -117,18 +120,14 @@ export function Timeline({ job, rows, current, selected, onKey, onShow, onToggle
               </span>
               <span class="row-bar">
                 {bar && (
-                  <>
-                    <span
-                      class={`bar state-${state}${isGroup ? " group" : ""}`}
-                      style={{ left: `${at(bar.from)}%`, width: `max(3px, ${at(bar.to) - at(bar.from)}%)` }}
-                      title={`${word(state)}, ${span(bar.to - bar.from)}`}
-                    />
-                    <span class={at(bar.to) > 82 ? "bar-text before" : "bar-text"} style={at(bar.to) > 82 ? { right: `${100 - at(bar.from)}%` } : { left: `${at(bar.to)}%` }}>
-                      {span(bar.to - bar.from)}
-                    </span>
-                  </>
+                  <span
+                    class={`bar state-${state}${isGroup ? " group" : ""}`}
+                    style={{ left: `${at(bar.from)}%`, width: `max(3px, ${at(bar.to) - at(bar.from)}%)` }}
+                    title={`${word(state)}, ${span(bar.to - bar.from)}`}
+                  />
                 )}
               </span>
+              <span class="row-time">{bar && span(bar.to - bar.from)}</span>
             </div>
           );
         }}

@@ -43,8 +43,12 @@ export function TopicView({ topic }: { readonly topic: string }): VNode {
               <dt>Workers</dt>
               <dd class="number">{count(found.workers.length)}</dd>
             </div>
+            <div>
+              <dt>Tasks</dt>
+              <dd class="number">{found.tasks ? count(found.tasks.length) : "–"}</dd>
+            </div>
           </dl>
-          <Workers workers={found.workers} />
+          <Workers topic={topic} workers={found.workers} />
           <Deployments topic={topic} />
           <Tasks topic={topic} tasks={found.tasks ?? undefined} />
         </>
@@ -54,12 +58,14 @@ export function TopicView({ topic }: { readonly topic: string }): VNode {
   );
 }
 
-function Workers({ workers }: { readonly workers: readonly Worker[] }): VNode {
+function Workers({ topic, workers }: { readonly topic: string; readonly workers: readonly Worker[] }): VNode {
   return (
     <section>
       <h2>Workers</h2>
       {workers.length === 0 ? (
-        <p class="muted">None has said lately that it runs.</p>
+        <p class="muted">
+          None runs. <code>brrr-host run --topic {topic} app.wasm</code> starts one, and without a component one that runs what is pushed.
+        </p>
       ) : (
         <div class="table-box">
           <table class="rows">
@@ -125,49 +131,58 @@ function Tasks({ topic, tasks }: { readonly topic: string; readonly tasks: reado
       <h2>Tasks</h2>
       {!tasks && <p class="muted">No worker has announced its tasks.</p>}
       {tasks && (
-        <div class="tasks">
-          {tasks.map(({ task, description, input_schema: input, output_schema: output, scope }) => (
-            <section class="card task" key={task}>
-              <div class="section-head">
-                <h3>
-                  <Text most={80}>{task}</Text>
-                </h3>
-                {scope && <span class="tag">scope {scope}</span>}
-                <span class="actions">
-                  <a href={to(["start"], { topic, task })}>start a job</a>
-                  <a href={to(["jobs"], { topic, task })}>jobs</a>
-                </span>
-              </div>
-              {description && (
-                <p>
-                  <Text most={400}>{description}</Text>
-                </p>
-              )}
-              {Boolean(input ?? output) && (
-                <details>
-                  <summary>Schemas</summary>
-                  {[
-                    ["Input", input] as const,
-                    ["Result", output] as const,
-                  ].map(
-                    ([name, schema]) =>
-                      schema !== null &&
-                      schema !== undefined && (
-                        <div key={name}>
-                          <h4>{name}</h4>
-                          {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a region that scrolls */}
-                          <pre tabIndex={0} role="region" aria-label={`${name} of ${task}`}>
-                            <Text most={4_000}>{JSON.stringify(schema, null, 2)}</Text>
-                          </pre>
-                        </div>
-                      ),
-                  )}
-                </details>
-              )}
-            </section>
+        <ul class="tasks">
+          {tasks.map((task) => (
+            <Task key={task.task} topic={topic} task={task} />
           ))}
-        </div>
+        </ul>
       )}
     </section>
+  );
+}
+
+function Task({ topic, task: { task, description, input_schema: input, output_schema: output, scope } }: { readonly topic: string; readonly task: TaskDocument }): VNode {
+  const schemas = [
+    ["Input", input],
+    ["Result", output],
+  ] as const;
+  return (
+    <li class="task">
+      <div class="task-name">
+        <h3>
+          <Text most={80}>{task}</Text>
+        </h3>
+        {scope && <span class="tag">scope {scope}</span>}
+      </div>
+      <div class="task-text">
+        {description && (
+          <p>
+            <Text most={400}>{description}</Text>
+          </p>
+        )}
+        {Boolean(input ?? output) && (
+          <details>
+            <summary>Schemas</summary>
+            {schemas.map(
+              ([name, schema]) =>
+                schema !== null &&
+                schema !== undefined && (
+                  <div key={name}>
+                    <h4>{name}</h4>
+                    {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a region that scrolls */}
+                    <pre tabIndex={0} role="region" aria-label={`${name} of ${task}`}>
+                      <Text most={4_000}>{JSON.stringify(schema, null, 2)}</Text>
+                    </pre>
+                  </div>
+                ),
+            )}
+          </details>
+        )}
+      </div>
+      <span class="actions">
+        <a href={to(["jobs"], { topic, task })}>jobs</a>
+        <a href={to(["start"], { topic, task })}>start a job</a>
+      </span>
+    </li>
   );
 }

@@ -10,7 +10,11 @@ import { type Browser, type BrowserContextOptions, chromium, type Page, type Rou
 
 const ROOT = resolve(import.meta.dirname, "../../../..");
 const BINARY = resolve(ROOT, process.env["BRRR_HOST_BIN"] ?? "target/debug/brrr-host");
-export const COMPONENT = join(ROOT, "build/guests/rust/rust-page.wasm");
+const guest = (name: string): string => join(ROOT, "build/guests/rust", `rust-${name}.wasm`);
+/** The shop, whose jobs most tests look at. */
+export const COMPONENT = guest("page");
+/** It prints a greeting. */
+const HELLO = guest("hello");
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
 /** The settings of whoever runs the tests are not the tests'. */
@@ -38,13 +42,13 @@ export class Host {
   }
 
   static async prepare(options: Options = {}): Promise<Host> {
-    for (const file of [BINARY, COMPONENT]) if (!existsSync(file)) throw new Error(`${file} is not there: scripts/test/ui.sh says how to build it`);
+    for (const file of [BINARY, COMPONENT, HELLO]) if (!existsSync(file)) throw new Error(`${file} is not there: scripts/test/ui.sh says how to build it`);
     const host = new Host(await mkdtemp(join(tmpdir(), "brrr-ui-")), options);
     if (host.token) await writeFile(join(host.folder, "token"), host.token, { mode: 0o600 });
     return host;
   }
 
-  /** A worker of the topic `shop` with a gateway. */
+  /** A worker of the topics `shop` and `mail` with a gateway. */
   static async start(options: Options = {}): Promise<Host> {
     const host = await Host.prepare(options);
     await host.run();
@@ -52,23 +56,37 @@ export class Host {
   }
 
   async run(address = "127.0.0.1:0"): Promise<void> {
-    await this.spawn("worker", ["run", "--topic", "shop", "--http", address, "--publish-events", ...this.#flags, COMPONENT]);
+    const component = (path: string, topic: string): string => `[[components]]\npath = ${JSON.stringify(path)}\ntopic = "${topic}"\n`;
+    await writeFile(join(this.folder, "brrr.toml"), component(COMPONENT, "shop") + component(HELLO, "mail"));
+    await this.spawn("worker", ["run", "--http", address, "--publish-events", ...this.#flags]);
   }
 
-  /** Starts a command that says where its gateway is. */
-  async spawn(name: string, args: readonly string[]): Promise<void> {
+  /** A gateway alone, for the topic `shop`. Its code is pushed, with another token. */
+  async serve(pushToken: string): Promise<void> {
+    await writeFile(join(this.folder, "push-token"), pushToken, { mode: 0o600 });
+    await this.spawn("gateway", ["serve", "--topic", "shop", "--http", "127.0.0.1:0", "--push-token-file", "push-token", ...this.#flags]);
+  }
+
+  /** A worker that runs what is pushed. It has no gateway. */
+  async follow(): Promise<void> {
+    await this.spawn("worker", ["run", "--topic", "shop", "--publish-events"], /serving topic/);
+  }
+
+  /** Starts a command, and waits for what it says: where its gateway is. */
+  async spawn(name: string, args: readonly string[], ready = /on (http:\/\/\S+)\n/): Promise<void> {
     const child = spawn(BINARY, args, { cwd: this.folder, env: this.#env, stdio: ["ignore", "ignore", "pipe"] });
     this.#processes.set(name, child);
     let stderr = "";
-    this.url = await new Promise((found, failed) => {
+    const url = await new Promise<string | undefined>((found, failed) => {
       child.stderr.setEncoding("utf8").on("data", (text: string) => {
         stderr += text;
-        const url = /on (http:\/\/\S+)\n/.exec(stderr)?.[1];
-        if (url) found(url);
+        const match = ready.exec(stderr);
+        if (match) found(match[1]);
       });
       child.once("error", failed);
       child.once("exit", (code) => failed(new Error(`brrr-host ended with ${code}:\n${stderr}`)));
     });
+    if (url) this.url = url;
   }
 
   /** Runs another command on the same store. */
@@ -84,15 +102,24 @@ export class Host {
   }
 
   /** Starts a job, and gives its id. With `wait` it is over then, unless it takes a minute. */
-  async job(task: string, input: unknown, { wait = true, options = {} }: { readonly wait?: boolean; readonly options?: unknown } = {}): Promise<string> {
-    const response = await this.request("POST", "/v1/jobs", { task, input, options }, wait ? { prefer: "wait=60" } : {});
+  async job(task: string, input: unknown, { wait = true, options = {}, topic = "shop" }: { readonly wait?: boolean; readonly options?: unknown; readonly topic?: string } = {}): Promise<string> {
+    const response = await this.request("POST", "/v1/jobs", { topic, task, input, options }, wait ? { prefer: "wait=60" } : {});
     const body = (await response.json()) as { job?: string };
     if (!body.job) throw new Error(`no job was started: ${JSON.stringify(body)}`);
     return body.job;
   }
 
+  async get<Document>(path: string): Promise<Document> {
+    return (await (await this.request("GET", path)).json()) as Document;
+  }
+
   async state(job: string): Promise<string> {
-    return ((await (await this.request("GET", `/v1/jobs/${job}`)).json()) as { state: string }).state;
+    return (await this.get<{ state: string }>(`/v1/jobs/${job}`)).state;
+  }
+
+  /** The hash of a job's first call. */
+  async call(job: string): Promise<string> {
+    return (await this.get<{ call: string }>(`/v1/jobs/${job}`)).call;
   }
 
   async halt(name = "worker", how: NodeJS.Signals = "SIGTERM"): Promise<void> {
@@ -130,7 +157,8 @@ export function browse(): Promise<Browser> {
 /** A page whose errors, and whose breaches of its policy, fail the test that looks at them. */
 export async function open(browser: Browser, address: string, options: BrowserContextOptions = {}): Promise<{ page: Page; errors: string[] }> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce", ...options });
-  if (DIST) await context.route(`${new URL(address).origin}/ui/**`, (route) => fromFolder(route, DIST));
+  // A test may end while a file is read.
+  if (DIST) await context.route(`${new URL(address).origin}/ui/**`, (route) => fromFolder(route, DIST).catch(() => undefined));
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
   const errors: string[] = [];

@@ -4,6 +4,7 @@ import { fields, initial, json } from "../../src/logic/form.ts";
 import { layout, NODE } from "../../src/logic/graph.ts";
 import { laidOut } from "../../src/logic/json.ts";
 import { begin, pieces, size } from "../../src/logic/text.ts";
+import { shares } from "../../src/logic/shares.ts";
 import { relative, span, ticks } from "../../src/logic/time.ts";
 import { type Folds, failureChain, groupsAbove, jobOf, pathTo, rows } from "../../src/logic/tree.ts";
 import { findings } from "../../src/views/overview.ts";
@@ -136,4 +137,12 @@ test("the first screen says what is not all right", () => {
   expect([found.failed.length, found.unattended.map((one) => one.topic), found.silent.length]).toEqual([1, ["t"], 1]);
   // What has failed long ago is no news.
   expect(findings(seen, 1_000 + 90_000_000).failed).toEqual([]);
+});
+
+test("a revision takes what newer ones leave, and the oldest one the rest", () => {
+  expect(shares([20, 100])).toEqual([20, 80]);
+  expect(shares([100, 20, 100])).toEqual([100, 0, 0]);
+  expect(shares([10, 30, 0])).toEqual([10, 20, 70]);
+  expect(shares([0])).toEqual([100]);
+  expect(shares([])).toEqual([]);
 });
