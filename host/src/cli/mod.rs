@@ -92,7 +92,7 @@ struct Cli {
 enum Command {
     New(new::NewCommand),
     Build(build::BuildCommand),
-    Run(run::RunCommand),
+    Run(Box<run::RunCommand>),
     Call(call::CallCommand),
     Schedule(schedule::ScheduleCommand),
     Read(read::ReadCommand),
@@ -160,7 +160,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
             approval::check(&config, args.permissions.yes)?;
             run::supervise(&args, &config)
         }
-        Command::Run(args) => at_once(many()?, run::run(args, config)),
+        Command::Run(args) => at_once(many()?, run::run(*args, config)),
         Command::New(args) => new::run(args),
         Command::Build(args) => one()?.block_on(build::run(args, format)),
         Command::Serve(args) => many()?.block_on(serve::run(args)),
