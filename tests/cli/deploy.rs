@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use brrr_protocol::client::Client;
 use brrr_protocol::codec::python;
 use brrr_protocol::model::{CallHash, JobId};
+use brrr_protocol::ports::{Key, Kind};
 use brrr_protocol::shipping::{About, Change, Component, ComponentToPush, PushOptions};
 use brrr_protocol::starting::{StartRequest, Started};
 use bytes::Bytes;
@@ -451,4 +452,29 @@ fn a_push_is_verified_by_what_calls_did() {
     verify(&howdy, &["--force"]).ok();
     assert_eq!(hello(&env, "z"), "Howdy, z!");
     worker.stop().ok();
+}
+
+#[test]
+fn the_doctor_finds_code_that_can_not_be_loaded() {
+    let env = Env::new();
+    let worker = follower(&env);
+    push(&env, &guest(), &[]);
+    worker.stop().ok();
+    let healthy = env.run(["doctor"]);
+    assert_eq!(healthy.code, Some(0), "{healthy:?}");
+    let chunk = block_on(async {
+        let backend = env.backend();
+        let chunks = backend.store().list(&Kind::Chunk, None, 1).await.expect("chunks").ids;
+        backend.store().remove_many(&[Key::new(&chunks[0], Kind::Chunk)]).await.expect("it is removed");
+        chunks[0].clone()
+    });
+    let found = env.run(["doctor"]);
+    assert_eq!(found.code, Some(43), "{found:?}");
+    let words = ["revision 1 of topic demo can't be loaded", "1 of the", "chunks", "push it again"];
+    assert!(words.iter().all(|word| found.stdout.contains(word)), "{chunk}: {found:?}");
+    let fixed = env.run(["doctor", "--fix", "--output", "json"]);
+    assert_eq!((fixed.code, &fixed.json()["findings"][0]["state"]), (Some(43), &json!("left alone")), "{fixed:?}");
+    // Nobody serves the topic now, so nobody loads the revision.
+    env.run(["push", guest().to_str().expect("UTF-8"), "--wait", "0s"]);
+    assert_eq!(env.run(["doctor"]).code, Some(0));
 }

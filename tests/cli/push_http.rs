@@ -161,7 +161,7 @@ fn code_needs_the_push_token() {
     // Without one nobody may push, also on loopback.
     let closed = env.start(["serve", "--http", "127.0.0.1:0"]);
     let answer = upload_with(&Http::of(&closed), None);
-    refused(&answer, 403, "push-not-allowed");
+    refused(&answer, 403, "takes-no-code");
     assert!(answer.body.contains("--push-token-file"), "{}", answer.body);
     closed.stop().ok();
 

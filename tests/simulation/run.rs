@@ -347,7 +347,10 @@ impl Run {
             Finding::Lost(Lost { job_id, .. }) | Finding::Overdue { job_id } | Finding::Unended { job_id } => {
                 accepted.contains(job_id)
             }
-            Finding::Unnotified { .. } | Finding::Cycle { .. } | Finding::Damaged { .. } => true,
+            Finding::Unnotified { .. }
+            | Finding::Cycle { .. }
+            | Finding::Unloadable { .. }
+            | Finding::Damaged { .. } => true,
             Finding::Abandoned { .. } => false,
         };
         match survey.findings.iter().find(is_wrong) {

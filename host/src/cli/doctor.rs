@@ -16,7 +16,7 @@ use super::output::{self, Format, print_json, print_table, say};
 use crate::exit::Exit;
 
 /// Find stuck work: calls that nobody will run although a parent waits for them, parents that were not notified, jobs
-/// whose end was not recorded, and records that don't decode. Also shows expired leases and dead letters. Workers do
+/// whose end was not recorded, records that don't decode, and revisions whose code is not complete. Also shows expired leases and dead letters. Workers do
 /// the same on their own, see `run --repair-interval`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -50,6 +50,7 @@ pub async fn run(args: DoctorCommand, format: Format) -> anyhow::Result<Exit> {
     let doctor = Doctor::new(backend.clone());
     let look = || Look { now: backend.now(), older_than: args.older_than };
     let mut survey = doctor.survey(&look()).await?;
+    survey.findings.extend(doctor.code().await?);
     let mut rows = Vec::with_capacity(survey.findings.len());
     if args.fix {
         for finding in std::mem::take(&mut survey.findings) {
@@ -228,7 +229,7 @@ fn cells(finding: &Finding, state: &State) -> Vec<String> {
         }
         Finding::Cycle { calls, job_id, .. } => (None, calls.first(), Some(job_id)),
         Finding::Overdue { job_id } | Finding::Unended { job_id } => (None, None, Some(job_id)),
-        Finding::Damaged { .. } => (None, None, None),
+        Finding::Unloadable { .. } | Finding::Damaged { .. } => (None, None, None),
     };
     vec![
         state.word().to_owned(),

@@ -136,7 +136,8 @@ class ApiError(BrrrError):
 
 
 class UnauthorizedError(ApiError):
-    """401: the token is missing or wrong. 403 `push-not-allowed`: it is not the push token, or the gateway takes no code."""
+    """401: the token is missing or wrong. 403 `push-not-allowed`: it is not the push token. 403 `takes-no-code`: the
+    gateway has no push token."""
 
 
 class NotFoundError(ApiError):

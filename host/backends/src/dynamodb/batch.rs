@@ -47,7 +47,7 @@ impl DynamoDb {
             found[n] = Some(self.value(&keys[n], item)?);
             Ok(())
         };
-        self.visit(keys, Part::All, read).await?;
+        self.visit(self.keys(keys)?, Part::All, read).await?;
         Ok(found)
     }
 
@@ -57,38 +57,39 @@ impl DynamoDb {
             found[n] = true;
             Ok(())
         };
-        self.visit(keys, Part::Key, note).await?;
+        self.visit(self.keys(keys)?, Part::Key, note).await?;
         Ok(found)
     }
 
     /// The numbers in an attribute of items. `None`: there is no such item.
-    pub(super) async fn count_many(&self, item_keys: &[Item], attribute: &str) -> Result<Vec<Option<u64>>> {
-        let wanted: HashMap<ItemKey, Item> = item_keys.iter().map(|item| (item_key(item), item.clone())).collect();
-        let wanted: Vec<Item> = wanted.into_values().collect();
-        let batches = wanted.chunks(MAX_READ).map(|batch| self.read_batch(batch.to_vec(), Part::All));
-        let items: Vec<Vec<Item>> =
-            stream::iter(batches.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect().await?;
-        let number = |item: &Item| item.get(attribute)?.as_n().ok()?.parse::<u64>().ok();
-        let found: HashMap<ItemKey, Option<u64>> =
-            items.iter().flatten().map(|item| (item_key(item), number(item))).collect();
-        Ok(item_keys.iter().map(|item| found.get(&item_key(item)).copied().flatten()).collect())
+    pub(super) async fn count_many(&self, items: Vec<Item>, attribute: &str) -> Result<Vec<Option<u64>>> {
+        let mut found = vec![None; items.len()];
+        let count = |n: usize, item: &Item| {
+            found[n] = item.get(attribute).and_then(|number| number.as_n().ok()?.parse().ok());
+            Ok(())
+        };
+        self.visit(items, Part::All, count).await?;
+        Ok(found)
     }
 
-    /// Calls `show` for each record that exists, with the index of its key in `keys`.
+    fn keys(&self, keys: &[Key]) -> Result<Vec<Item>> {
+        keys.iter().map(|key| self.key(key)).collect()
+    }
+
+    /// Calls `show` for each item that exists, with the index of its key in `keys`.
     async fn visit(
         &self,
-        keys: &[Key],
+        keys: Vec<Item>,
         part: Part,
         mut show: impl FnMut(usize, &Item) -> Result<()> + Send,
     ) -> Result<()> {
         // Each key is requested once, because DynamoDB refuses a batch that names a key twice.
         let mut indices: HashMap<ItemKey, Vec<usize>> = HashMap::with_capacity(keys.len());
         let mut wanted = Vec::with_capacity(keys.len());
-        for (n, key) in keys.iter().enumerate() {
-            let item = self.key(key)?;
-            let same = indices.entry(item_key(&item)).or_default();
+        for (n, key) in keys.into_iter().enumerate() {
+            let same = indices.entry(item_key(&key)).or_default();
             if same.is_empty() {
-                wanted.push(item);
+                wanted.push(key);
             }
             same.push(n);
         }

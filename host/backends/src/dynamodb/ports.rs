@@ -199,7 +199,7 @@ impl Counters for DynamoDb {
     }
 
     async fn read_many(&self, keys: &[String]) -> Result<Vec<Option<u64>>> {
-        self.count_many(&keys.iter().map(|key| self.counter(key)).collect::<Vec<_>>(), COUNT).await
+        self.count_many(keys.iter().map(|key| self.counter(key)).collect(), COUNT).await
     }
 
     async fn forget(&self, keys: &[String]) -> Result<()> {

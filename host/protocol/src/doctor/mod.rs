@@ -9,8 +9,9 @@
 //! - `cycles`: calls that wait for themselves
 //! - `repair`: repairs a finding. Each repair is a transition that is safe to repeat, or at worst one unnecessary message
 //! - `unnotified`: parents that wait for a failed call and that can't be notified
-//! - `homes`: the topic on which a call is run
+//! - `homes`: the topic on which a call is run; `code`: deployed code that workers can't load
 
+mod code;
 mod cycles;
 mod homes;
 mod judge;
@@ -24,6 +25,7 @@ pub(crate) use queued::bits;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::digest::Digest;
 use crate::model::{CallHash, JobId, Millis, Topic};
 use crate::ports::{Backend, Key};
 use crate::records::JobState;
@@ -134,6 +136,17 @@ pub enum Finding {
     Unended {
         /// The job whose top call has ended.
         job_id: JobId,
+    },
+    /// A revision whose code is not complete in the store, so workers can't load it. Whoever has its component can push it again.
+    Unloadable {
+        /// The topic of the revision.
+        topic: Topic,
+        /// Its number.
+        revision: u64,
+        /// The component that can't be loaded.
+        component: Digest,
+        /// What is missing or damaged, in words.
+        reason: String,
     },
     /// A record that does not decode. The doctor does not change it.
     Damaged {

@@ -27,7 +27,7 @@ impl Doctor {
             Finding::Cycle { calls, job_id, topic } => return self.fail_cycle(calls, job_id, topic, now).await,
             Finding::Overdue { job_id } => drop(client().end_if_overdue(job_id, now).await?),
             Finding::Unended { job_id } => drop(client().is_alive(job_id, now).await?),
-            Finding::Damaged { .. } => return Ok(Repaired::LeftAlone),
+            Finding::Unloadable { .. } | Finding::Damaged { .. } => return Ok(Repaired::LeftAlone),
         }
         Ok(Repaired::Done)
     }

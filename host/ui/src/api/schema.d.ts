@@ -1223,7 +1223,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `push-not-allowed` */
+            /** @description `push-not-allowed`, `takes-no-code` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2531,7 +2531,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `push-not-allowed` */
+            /** @description `push-not-allowed`, `takes-no-code` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2626,7 +2626,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `push-not-allowed` */
+            /** @description `push-not-allowed`, `takes-no-code` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2691,7 +2691,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `push-not-allowed` */
+            /** @description `push-not-allowed`, `takes-no-code` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2783,7 +2783,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `push-not-allowed` */
+            /** @description `push-not-allowed`, `takes-no-code` */
             403: {
                 headers: {
                     [name: string]: unknown;

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useRef } from "preact/hooks";
-import { ApiError, hasToken, post } from "../api/http.ts";
+import { ApiError, post } from "../api/http.ts";
 import { Dialog } from "./dialogs.tsx";
 
 /** The push token, until the page is loaded again. It is sent with changes of code only. */
@@ -19,8 +19,7 @@ export async function changeCode(path: string, body: unknown): Promise<boolean> 
       await post(path, { body, ...(pushToken === undefined ? {} : { token: pushToken }) });
       return true;
     } catch (error) {
-      // Without any token, "not allowed" means that the gateway takes no code from anybody.
-      const isWanted = error instanceof ApiError && (error.status === 401 || (error.kind === "push-not-allowed" && (hasToken() || pushToken !== undefined)));
+      const isWanted = error instanceof ApiError && (error.status === 401 || error.kind === "push-not-allowed");
       if (!isWanted) throw error;
       const why = pushToken !== undefined ? "The gateway refused this token." : error.status === 401 ? NEEDED : error.message;
       pushToken = await new Promise((answer) => (question.value = { why, answer }));

@@ -64,6 +64,9 @@ pub fn finding_text(finding: &Finding) -> String {
         Finding::Cycle { calls, .. } => format!("it waits for itself, through {} calls", calls.len()),
         Finding::Overdue { .. } => "its deadline has passed, and nobody has ended it".to_owned(),
         Finding::Unended { .. } => "its call has ended, and its record says that it runs".to_owned(),
+        Finding::Unloadable { topic, revision, component, reason } => format!(
+            "revision {revision} of topic {topic} can't be loaded: {reason} (component sha256:{component}); push it again"
+        ),
         Finding::Damaged { key, reason } => {
             format!("the record `{}` of {} is damaged: {reason}", key.kind.name(), key.id)
         }
@@ -91,6 +94,10 @@ pub fn finding_json(finding: &Finding) -> Value {
         }
         Finding::Overdue { job_id } => json!({"kind": "overdue", "job": job_id.as_str()}),
         Finding::Unended { job_id } => json!({"kind": "unended", "job": job_id.as_str()}),
+        Finding::Unloadable { topic, revision, component, reason } => json!({
+            "kind": "unloadable", "topic": topic.as_str(), "revision": revision,
+            "component": format!("sha256:{component}"), "reason": reason,
+        }),
         Finding::Damaged { key, reason } => {
             json!({"kind": "damaged", "record": key.kind.name(), "id": &*key.id, "reason": reason})
         }

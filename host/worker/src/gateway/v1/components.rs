@@ -113,7 +113,7 @@ pub async fn read(
         (status = 200, description = "It was there already", body = UploadedDocument),
         (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "`unauthorized`: the push token is needed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`push-not-allowed`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`push-not-allowed`, `takes-no-code`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`too-large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`not-a-component`", body = Problem, content_type = "application/problem+json"),

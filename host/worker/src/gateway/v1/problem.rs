@@ -25,6 +25,7 @@ pub enum ProblemKind {
     NoSuchComponent,
     NoSuchRevision,
     PushNotAllowed,
+    TakesNoCode,
     CannotLoad,
     CodeNotAccepted,
     NotAComponent,
@@ -66,6 +67,7 @@ impl ProblemKind {
             Self::NoSuchComponent => ("no-such-component", StatusCode::NOT_FOUND, "The component is not in the store"),
             Self::NoSuchRevision => ("no-such-revision", StatusCode::NOT_FOUND, "There is no such revision"),
             Self::PushNotAllowed => ("push-not-allowed", StatusCode::FORBIDDEN, "The request may not push code"),
+            Self::TakesNoCode => ("takes-no-code", StatusCode::FORBIDDEN, "The gateway takes no code"),
             Self::CannotLoad => ("cannot-load", StatusCode::CONFLICT, "A worker can't load the revision"),
             Self::CodeNotAccepted => {
                 ("code-not-accepted", StatusCode::CONFLICT, "No worker runs code that calls bring along")

@@ -17,7 +17,7 @@ pub async fn allowed(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Resu
         None => {
             let text = "this gateway takes no code; start it with --push-token-file FILE (or BRRR_PUSH_TOKEN), and send that \
                         token";
-            Problem::new(ProblemKind::PushNotAllowed, text)
+            Problem::new(ProblemKind::TakesNoCode, text)
         }
         // The request has the ordinary token, or it would not have come here.
         Some(_) if gateway.shared.token.is_some() => {
