@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::Answer;
 use super::etag::tagged;
 use super::jobs::{no_such_job, room_for, tag_of};
+use super::parameters::{CallParam, JobParam};
 use super::problem::{Problem, ProblemKind};
 use super::request::{bad, job_id};
 use crate::gateway::Gateway;
@@ -42,13 +43,13 @@ fn no_such_call(call: &CallHash) -> Problem {
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/calls/{call}", tag = "calls", operation_id = "readCall",
     params(
-        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
-        ("call" = String, Path, description = "The call's hash", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        JobParam,
+        CallParam,
     ),
     responses(
         (status = 200, description = "The call: the same document as `…/tree`, which begins with this call and has its children", body = Object),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`, `no-such-call`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`, `no-such-call`", body = Problem),
     ),
 )]
 pub async fn read(State(gateway): State<Gateway>, Path(path): Path<(String, String)>) -> Answer {
@@ -67,16 +68,16 @@ pub async fn read(State(gateway): State<Gateway>, Path(path): Path<(String, Stri
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/calls/{call}/payload", tag = "calls", operation_id = "readCallPayload",
     params(
-        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
-        ("call" = String, Path, description = "The call's hash", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        JobParam,
+        CallParam,
     ),
     responses(
         (status = 200, description = "The payload: JSON, or other bytes", content(
             (serde_json::Value = "application/json"), (Vec<u8> = "application/octet-stream"),
         )),
         (status = 304, description = "The client has this payload: `if-none-match` names its ETag"),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`, `no-such-call`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`, `no-such-call`", body = Problem),
     ),
 )]
 pub async fn payload(State(gateway): State<Gateway>, Path(path): Path<(String, String)>, headers: HeaderMap) -> Answer {
@@ -93,17 +94,17 @@ pub async fn payload(State(gateway): State<Gateway>, Path(path): Path<(String, S
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/calls/{call}/result", tag = "calls", operation_id = "readCallResult",
     params(
-        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
-        ("call" = String, Path, description = "The call's hash", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        JobParam,
+        CallParam,
     ),
     responses(
         (status = 200, description = "The value: JSON, or other bytes", content(
             (serde_json::Value = "application/json"), (Vec<u8> = "application/octet-stream"),
         )),
         (status = 304, description = "The client has this value: `if-none-match` names its ETag"),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`job-failed`: the call has failed; `not-over`: it has no value yet", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
+        (status = 409, description = "`job-failed`: the call has failed; `not-over`: it has no value yet", body = Problem),
     ),
 )]
 pub async fn result(State(gateway): State<Gateway>, Path(path): Path<(String, String)>, headers: HeaderMap) -> Answer {

@@ -85,8 +85,8 @@ pub fn absent(digest: &Digest) -> Problem {
     params(("digest" = String, Path, description = "The digest of the component", pattern = "^sha256:[0-9a-f]{64}$")),
     responses(
         (status = 200, description = "The component", body = ComponentDocument),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-component`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-component`", body = Problem),
     ),
 )]
 pub async fn read(
@@ -111,13 +111,13 @@ pub async fn read(
     responses(
         (status = 201, description = "It was not in the store, or not all of it", body = UploadedDocument),
         (status = 200, description = "It was there already", body = UploadedDocument),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`: the push token is needed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`push-not-allowed`, `takes-no-code`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`too-large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`not-a-component`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`busy`, `backend-unavailable`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 401, description = "`unauthorized`: the push token is needed", body = Problem),
+        (status = 403, description = "`push-not-allowed`, `takes-no-code`", body = Problem),
+        (status = 413, description = "`too-large`", body = Problem),
+        (status = 415, description = "`unsupported-media-type`", body = Problem),
+        (status = 422, description = "`not-a-component`", body = Problem),
+        (status = 503, description = "`busy`, `backend-unavailable`", body = Problem),
     ),
     security(("push_token" = [])),
 )]

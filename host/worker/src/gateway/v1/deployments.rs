@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::Answer;
 use super::components::{absent, digest};
+use super::parameters::{RevisionParam, TopicParam};
 use super::problem::{Problem, ProblemKind};
 use super::push_token::allowed;
 use super::request::{NoBody, bad, json, wait};
@@ -148,10 +149,10 @@ async fn shown(
 /// The revisions of a topic's code, and which workers have loaded them.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/deployments", tag = "deployments", operation_id = "listDeployments",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$")),
+    params(TopicParam),
     responses(
         (status = 200, description = "The revisions", body = RevisionList),
-        (status = 404, description = "`no-such-topic`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`no-such-topic`", body = Problem),
     ),
 )]
 pub async fn list(State(gateway): State<Gateway>, Path(topic): Path<String>) -> Result<Json<RevisionList>, Problem> {
@@ -168,21 +169,21 @@ pub async fn list(State(gateway): State<Gateway>, Path(topic): Path<String>) -> 
     post, path = "/v1/topics/{topic}/deployments", tag = "deployments", operation_id = "pushRevision",
     request_body = RevisionBody,
     params(
-        ("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"),
+        TopicParam,
         ("prefer" = Option<String>, Header, description = "`wait=30`: how long to wait for the workers, at most 60 s"),
     ),
     responses(
         (status = 201, description = "It was pushed, and takes its part of the jobs", body = RolledOut),
         (status = 200, description = "It was there already, and takes its part of the jobs", body = RolledOut),
         (status = 202, description = "It was pushed, and takes no jobs yet: not all workers have loaded it", body = RolledOut),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`: the push token is needed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`push-not-allowed`, `takes-no-code`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-topic`, `no-such-component`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`cannot-load`: a worker can't load it, and it takes no jobs; `revision-refused`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`too-large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`busy`, `backend-unavailable`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 401, description = "`unauthorized`: the push token is needed", body = Problem),
+        (status = 403, description = "`push-not-allowed`, `takes-no-code`", body = Problem),
+        (status = 404, description = "`no-such-topic`, `no-such-component`", body = Problem),
+        (status = 409, description = "`cannot-load`: a worker can't load it, and it takes no jobs; `revision-refused`", body = Problem),
+        (status = 413, description = "`too-large`", body = Problem),
+        (status = 415, description = "`unsupported-media-type`", body = Problem),
+        (status = 503, description = "`busy`, `backend-unavailable`", body = Problem),
     ),
     security(("push_token" = [])),
 )]
@@ -249,18 +250,18 @@ fn new_revision(body: RevisionBody) -> Result<(Vec<DeployedComponent>, PushOptio
     post, path = "/v1/topics/{topic}/deployments/{revision}/ramp", tag = "deployments", operation_id = "rampRevision",
     request_body = RampBody,
     params(
-        ("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"),
-        ("revision" = u64, Path, description = "The number of the revision"),
+        TopicParam,
+        RevisionParam,
     ),
     responses(
         (status = 200, description = "The revision", body = RevisionView),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`: the push token is needed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`push-not-allowed`, `takes-no-code`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-topic`, `no-such-revision`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`revision-refused`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`too-large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 401, description = "`unauthorized`: the push token is needed", body = Problem),
+        (status = 403, description = "`push-not-allowed`, `takes-no-code`", body = Problem),
+        (status = 404, description = "`no-such-topic`, `no-such-revision`", body = Problem),
+        (status = 409, description = "`revision-refused`", body = Problem),
+        (status = 413, description = "`too-large`", body = Problem),
+        (status = 415, description = "`unsupported-media-type`", body = Problem),
     ),
     security(("push_token" = [])),
 )]
@@ -282,18 +283,18 @@ pub async fn ramp(
     post, path = "/v1/topics/{topic}/deployments/{revision}/rollback", tag = "deployments", operation_id = "rollBack",
     request_body = RollbackBody,
     params(
-        ("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"),
+        TopicParam,
         ("revision" = u64, Path, description = "The number of the revision whose code is wanted"),
     ),
     responses(
         (status = 200, description = "The newest revision, which has that code", body = RevisionView),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`: the push token is needed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`push-not-allowed`, `takes-no-code`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-topic`, `no-such-revision`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`revision-refused`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`too-large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 401, description = "`unauthorized`: the push token is needed", body = Problem),
+        (status = 403, description = "`push-not-allowed`, `takes-no-code`", body = Problem),
+        (status = 404, description = "`no-such-topic`, `no-such-revision`", body = Problem),
+        (status = 409, description = "`revision-refused`", body = Problem),
+        (status = 413, description = "`too-large`", body = Problem),
+        (status = 415, description = "`unsupported-media-type`", body = Problem),
     ),
     security(("push_token" = [])),
 )]
@@ -314,15 +315,15 @@ pub async fn rollback(
 #[utoipa::path(
     delete, path = "/v1/topics/{topic}/deployments/{revision}", tag = "deployments", operation_id = "removeRevision",
     params(
-        ("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"),
-        ("revision" = u64, Path, description = "The number of the revision"),
+        TopicParam,
+        RevisionParam,
     ),
     responses(
         (status = 204, description = "It was removed"),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`: the push token is needed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`push-not-allowed`, `takes-no-code`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-topic`, `no-such-revision`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 401, description = "`unauthorized`: the push token is needed", body = Problem),
+        (status = 403, description = "`push-not-allowed`, `takes-no-code`", body = Problem),
+        (status = 404, description = "`no-such-topic`, `no-such-revision`", body = Problem),
     ),
     security(("push_token" = [])),
 )]

@@ -5,7 +5,7 @@ use axum::response::IntoResponse as _;
 use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{OpenApi as Document, SecurityRequirement};
+use utoipa::openapi::{Content, OpenApi as Document, RefOr, SecurityRequirement};
 use utoipa::{Modify, OpenApi};
 
 use super::etag::{etag, tagged};
@@ -42,8 +42,30 @@ pub fn base() -> Document {
     Base::openapi()
 }
 
+/// All problems have the media type of problems, so that no route has to say it.
+fn name_problems(document: &mut Document) {
+    let is_problem = |content: &RefOr<Content>| match content {
+        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => schema.ref_location.ends_with("/Problem"),
+        _ => false,
+    };
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            for response in operation.responses.responses.values_mut() {
+                let RefOr::T(response) = response else { continue };
+                let named = response.content.drain(..).map(|(media, content)| {
+                    let problem = is_problem(&content);
+                    (if problem { "application/problem+json".to_owned() } else { media }, content)
+                });
+                response.content = named.collect();
+            }
+        }
+    }
+}
+
 /// The route that serves the document.
-pub fn served(document: &Document) -> MethodRouter<Gateway> {
+pub fn served(mut document: Document) -> MethodRouter<Gateway> {
+    name_problems(&mut document);
     // The document is always JSON.
     let json = Bytes::from(document.to_json().unwrap_or_default());
     let tag = etag(&[&json]);

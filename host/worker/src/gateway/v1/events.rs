@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
+use super::parameters::JobParam;
 use super::problem::{Problem, ProblemKind};
 use super::request::{bad, job_id};
 use crate::events::time;
@@ -75,13 +76,13 @@ struct Head<'a> {
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/events", tag = "events", operation_id = "followJob",
     params(
-        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        JobParam,
         ("last-event-id" = Option<String>, Header, description = "Continues after this event"),
     ),
     responses(
         (status = 200, description = "The events. The last one has the subject `job` and a final state", body = SentEvent, content_type = "text/event-stream"),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
     ),
 )]
 pub async fn of_job(State(gateway): State<Gateway>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
@@ -101,7 +102,7 @@ pub async fn of_job(State(gateway): State<Gateway>, Path(id): Path<String>, head
     params(EventsQuery, ("last-event-id" = Option<String>, Header, description = "Continues after this event")),
     responses(
         (status = 200, description = "The events, without an end", body = SentEvent, content_type = "text/event-stream"),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
     ),
 )]
 pub async fn all(

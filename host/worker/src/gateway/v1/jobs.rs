@@ -22,6 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
 use super::etag::{etag, tagged};
+use super::parameters::JobParam;
 use super::problem::{Problem, ProblemKind};
 use super::request::{NoBody, bad, job_id, key, off_loop, wait};
 use super::start::moment;
@@ -153,14 +154,14 @@ fn with_value(gateway: &Gateway, job: &JobRecord, json: String, value: Bytes) ->
 #[utoipa::path(
     get, path = "/v1/jobs/{job}", tag = "jobs", operation_id = "readJob",
     params(
-        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        JobParam,
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the job, at most 60 s"),
     ),
     responses(
         (status = 200, description = "The job. It has an ETag once it is over", body = JobWithResult),
         (status = 304, description = "The client has this answer: `if-none-match` names its ETag"),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
     ),
 )]
 pub async fn read(
@@ -193,7 +194,7 @@ pub struct JobWithResult {
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/result", tag = "jobs", operation_id = "readResult",
     params(
-        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        JobParam,
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the job, at most 60 s"),
     ),
     responses(
@@ -201,10 +202,10 @@ pub struct JobWithResult {
             (serde_json::Value = "application/json"), (Vec<u8> = "application/octet-stream"),
         )),
         (status = 304, description = "The client has this value: `if-none-match` names its ETag"),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`job-failed`, `not-over`", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "`forgotten`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
+        (status = 409, description = "`job-failed`, `not-over`", body = Problem),
+        (status = 410, description = "`forgotten`", body = Problem),
     ),
 )]
 pub async fn result(
@@ -275,7 +276,7 @@ pub struct JobsPage {
     get, path = "/v1/jobs", tag = "jobs", operation_id = "listJobs", params(ListQuery),
     responses(
         (status = 200, description = "A page of jobs", body = JobsPage),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
     ),
 )]
 pub async fn list(
@@ -322,11 +323,11 @@ pub struct TreeQuery {
 /// The calls of a job.
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/tree", tag = "jobs", operation_id = "readTree",
-    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"), TreeQuery),
+    params(JobParam, TreeQuery),
     responses(
         (status = 200, description = "The calls", body = Object),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
     ),
 )]
 pub async fn tree(
@@ -349,12 +350,12 @@ pub async fn tree(
 /// Cancels a job.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/cancel", tag = "jobs", operation_id = "cancelJob",
-    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
+    params(JobParam),
     responses(
         (status = 200, description = "The job, which is cancelled now", body = JobWithResult),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`job-over`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
+        (status = 409, description = "`job-over`", body = Problem),
     ),
 )]
 pub async fn cancel(extract::State(gateway): extract::State<Gateway>, Path(id): Path<String>, _: NoBody) -> Answer {
@@ -372,15 +373,15 @@ pub async fn cancel(extract::State(gateway): extract::State<Gateway>, Path(id): 
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/retry", tag = "jobs", operation_id = "retryJob",
     params(
-        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        JobParam,
         ("idempotency-key" = Option<String>, Header, description = "Retries the job once for this key"),
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the new job, at most 60 s"),
     ),
     responses(
         (status = 201, description = "The new job", body = JobWithResult),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`job-alive`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
+        (status = 409, description = "`job-alive`", body = Problem),
     ),
 )]
 pub async fn retry(

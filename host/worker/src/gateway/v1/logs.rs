@@ -11,6 +11,7 @@ use brrr_protocol::wire::CallRecord;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::parameters::{CallParam, JobParam};
 use super::problem::{Problem, ProblemKind};
 use super::request::{bad, job_id};
 use crate::gateway::Gateway;
@@ -92,13 +93,13 @@ pub struct CutView {
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/logs", tag = "jobs", operation_id = "readLogs",
     params(
-        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        JobParam,
         LogsQuery,
     ),
     responses(
         (status = 200, description = "A page of lines", body = LogsPage),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
     ),
 )]
 pub async fn of_job(
@@ -127,14 +128,14 @@ pub async fn of_job(
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/calls/{call}/logs", tag = "jobs", operation_id = "readCallLogs",
     params(
-        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
-        ("call" = String, Path, description = "The hash of the call", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        JobParam,
+        CallParam,
         CallLogsQuery,
     ),
     responses(
         (status = 200, description = "A page of lines. A call that has logged nothing in the job, and one that is not the job's, has none", body = CallLogsPage),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
     ),
 )]
 pub async fn of_call(

@@ -15,6 +15,7 @@ pub mod etag;
 mod events;
 mod jobs;
 mod logs;
+mod parameters;
 pub mod problem;
 mod promises;
 mod push_token;
@@ -77,5 +78,5 @@ pub fn router() -> Router<Gateway> {
         .routes(routes!(schedules::resume))
         .routes(routes!(schedules::run))
         .split_for_parts();
-    router.route("/v1/openapi.json", document::served(&api))
+    router.route("/v1/openapi.json", document::served(api))
 }

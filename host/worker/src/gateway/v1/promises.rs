@@ -15,6 +15,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::jobs::no_such_job;
+use super::parameters::{JobParam, PromiseParam};
 use super::problem::{Problem, ProblemKind};
 use super::request::{bad, bytes, job_id, json};
 use crate::events::time;
@@ -162,14 +163,14 @@ pub async fn open(State(gateway): State<Gateway>) -> Result<Json<OpenPromises>, 
 /// Resolves a promise with the JSON of the body. Without a body the value is null.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/promises/{name}", tag = "promises", operation_id = "resolvePromise",
-    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"), ("name" = String, Path, description = "The promise's name", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
+    params(JobParam, PromiseParam),
     request_body(content = Object, description = "The value: any JSON"),
     responses(
         (status = 200, description = "The promise has this value", body = PromiseStatus),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`answered-otherwise`, `job-over`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`too-large`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
+        (status = 409, description = "`answered-otherwise`, `job-over`", body = Problem),
+        (status = 413, description = "`too-large`", body = Problem),
     ),
 )]
 pub async fn resolve(
@@ -189,15 +190,15 @@ pub async fn resolve(
 /// Rejects a promise.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/promises/{name}/reject", tag = "promises", operation_id = "rejectPromise",
-    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"), ("name" = String, Path, description = "The promise's name", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
+    params(JobParam, PromiseParam),
     request_body = Rejection,
     responses(
         (status = 200, description = "The promise is rejected", body = PromiseStatus),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`answered-otherwise`, `job-over`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`too-large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
+        (status = 409, description = "`answered-otherwise`, `job-over`", body = Problem),
+        (status = 413, description = "`too-large`", body = Problem),
+        (status = 415, description = "`unsupported-media-type`", body = Problem),
     ),
 )]
 pub async fn reject(
@@ -234,11 +235,11 @@ fn answer(id: &JobId, answered: Answered, status: &'static str) -> Result<Json<P
 /// The promises that a job waits for now.
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/promises", tag = "promises", operation_id = "listPromises",
-    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
+    params(JobParam),
     responses(
         (status = 200, description = "The promises", body = AwaitedPromises),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-job`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-job`", body = Problem),
     ),
 )]
 pub async fn awaited(State(gateway): State<Gateway>, Path(id): Path<String>) -> Result<Json<AwaitedPromises>, Problem> {

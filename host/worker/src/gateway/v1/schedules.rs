@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::Answer;
 use super::jobs::{Shown, show};
+use super::parameters::{ScheduleParam, TopicParam};
 use super::problem::{Problem, ProblemKind};
 use super::request::{NoBody, bad, json, key};
 use super::start::{JobOptionsBody, calls, duration, payload};
@@ -76,10 +77,10 @@ fn shown(gateway: &Gateway, status: StatusCode, topic: &Topic, name: &str, sched
 /// The schedules of a topic.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/schedules", tag = "schedules", operation_id = "listSchedules",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$")),
+    params(TopicParam),
     responses(
         (status = 200, description = "The schedules", body = ScheduleList<'static>),
-        (status = 404, description = "`no-such-topic`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`no-such-topic`", body = Problem),
     ),
 )]
 pub async fn list(State(gateway): State<Gateway>, Path(topic): Path<String>) -> Answer {
@@ -92,10 +93,10 @@ pub async fn list(State(gateway): State<Gateway>, Path(topic): Path<String>) -> 
 /// A schedule.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/schedules/{name}", tag = "schedules", operation_id = "readSchedule",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
+    params(TopicParam, ScheduleParam),
     responses(
         (status = 200, description = "The schedule", body = Object),
-        (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem),
     ),
 )]
 pub async fn read(State(gateway): State<Gateway>, Path((topic, name)): Path<(String, String)>) -> Answer {
@@ -107,15 +108,15 @@ pub async fn read(State(gateway): State<Gateway>, Path((topic, name)): Path<(Str
 /// Adds a schedule, or changes it.
 #[utoipa::path(
     put, path = "/v1/topics/{topic}/schedules/{name}", tag = "schedules", operation_id = "putSchedule", request_body = ScheduleBody,
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
+    params(TopicParam, ScheduleParam),
     responses(
         (status = 201, description = "It was added", body = Object),
         (status = 200, description = "It was changed, or was so already", body = Object),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-topic`, `no-such-task`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`too-large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid-input`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-topic`, `no-such-task`", body = Problem),
+        (status = 413, description = "`too-large`", body = Problem),
+        (status = 415, description = "`unsupported-media-type`", body = Problem),
+        (status = 422, description = "`invalid-input`", body = Problem),
     ),
 )]
 pub async fn put(
@@ -165,10 +166,10 @@ async fn spec(gateway: &Gateway, topic: &Topic, body: ScheduleBody) -> Result<Sc
 /// Removes a schedule. Its jobs go on.
 #[utoipa::path(
     delete, path = "/v1/topics/{topic}/schedules/{name}", tag = "schedules", operation_id = "deleteSchedule",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
+    params(TopicParam, ScheduleParam),
     responses(
         (status = 204, description = "It was removed"),
-        (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem),
     ),
 )]
 pub async fn remove(
@@ -185,10 +186,10 @@ pub async fn remove(
 /// Pauses a schedule: its ticks pass without a job.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/schedules/{name}/pause", tag = "schedules", operation_id = "pauseSchedule",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
+    params(TopicParam, ScheduleParam),
     responses(
         (status = 200, description = "The schedule", body = Object),
-        (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem),
     ),
 )]
 pub async fn pause(State(gateway): State<Gateway>, Path((topic, name)): Path<(String, String)>, _: NoBody) -> Answer {
@@ -200,10 +201,10 @@ pub async fn pause(State(gateway): State<Gateway>, Path((topic, name)): Path<(St
 /// Lets a schedule go on. Ticks that have passed meanwhile are not caught up.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/schedules/{name}/resume", tag = "schedules", operation_id = "resumeSchedule",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
+    params(TopicParam, ScheduleParam),
     responses(
         (status = 200, description = "The schedule", body = Object),
-        (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem),
     ),
 )]
 pub async fn resume(State(gateway): State<Gateway>, Path((topic, name)): Path<(String, String)>, _: NoBody) -> Answer {
@@ -216,12 +217,12 @@ pub async fn resume(State(gateway): State<Gateway>, Path((topic, name)): Path<(S
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/schedules/{name}/run", tag = "schedules", operation_id = "runSchedule",
     params(
-        ("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$"),
+        TopicParam, ScheduleParam,
         ("idempotency-key" = Option<String>, Header, description = "Starts one job for this key"),
     ),
     responses(
         (status = 201, description = "The job", body = super::jobs::JobWithResult),
-        (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem),
     ),
 )]
 pub async fn run(

@@ -100,13 +100,13 @@ pub struct JobOptionsBody {
     responses(
         (status = 201, description = "The job was started", body = JobView),
         (status = 200, description = "The key has started this job before", body = JobView),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-task`, `no-such-topic`, `no-such-component`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`key-reused`, `hash-conflict`, `code-not-accepted`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`too-large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid-input`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`busy`, `backend-unavailable`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-task`, `no-such-topic`, `no-such-component`", body = Problem),
+        (status = 409, description = "`key-reused`, `hash-conflict`, `code-not-accepted`", body = Problem),
+        (status = 413, description = "`too-large`", body = Problem),
+        (status = 415, description = "`unsupported-media-type`", body = Problem),
+        (status = 422, description = "`invalid-input`", body = Problem),
+        (status = 503, description = "`busy`, `backend-unavailable`", body = Problem),
     ),
 )]
 pub async fn start(State(gateway): State<Gateway>, headers: HeaderMap, body: Body) -> Answer {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
+use super::parameters::TopicParam;
 use super::problem::{Problem, ProblemKind};
 use super::request::{NoBody, bad};
 use crate::dead_letters::{DeadLetterDocument, DeadLetterWithCall, Sent};
@@ -90,10 +91,10 @@ pub async fn list(State(gateway): State<Gateway>) -> Result<Json<TopicList>, Pro
 /// A topic, with what its tasks are.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}", tag = "topics", operation_id = "readTopic",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$")),
+    params(TopicParam),
     responses(
         (status = 200, description = "The topic", body = TopicDocument),
-        (status = 404, description = "`no-such-topic`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`no-such-topic`", body = Problem),
     ),
 )]
 pub async fn read(State(gateway): State<Gateway>, Path(topic): Path<String>) -> Result<Json<TopicDocument>, Problem> {
@@ -142,11 +143,11 @@ pub struct DeadLetterList<'a> {
 /// The dead letters of a topic, oldest first.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/dead-letters", tag = "topics", operation_id = "listDeadLetters",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), DeadLettersQuery),
+    params(TopicParam, DeadLettersQuery),
     responses(
         (status = 200, description = "The dead letters", body = DeadLetterList<'static>),
-        (status = 400, description = "`bad-request`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`no-such-topic`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`bad-request`", body = Problem),
+        (status = 404, description = "`no-such-topic`", body = Problem),
     ),
 )]
 pub async fn dead_letters(
@@ -184,11 +185,11 @@ pub struct SentAgain {
 /// Sends a dead letter again, and removes it from the dead letters.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/dead-letters/{id}/send", tag = "topics", operation_id = "sendDeadLetter",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("id" = String, Path, description = "The id of the dead letter")),
+    params(TopicParam, ("id" = String, Path, description = "The id of the dead letter")),
     responses(
         (status = 200, description = "It was sent", body = SentAgain),
-        (status = 404, description = "`no-such-topic`, `no-such-dead-letter`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`not-described`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`no-such-topic`, `no-such-dead-letter`", body = Problem),
+        (status = 409, description = "`not-described`", body = Problem),
     ),
 )]
 pub async fn send_again(
@@ -214,10 +215,10 @@ pub async fn send_again(
 /// Removes a dead letter.
 #[utoipa::path(
     delete, path = "/v1/topics/{topic}/dead-letters/{id}", tag = "topics", operation_id = "deleteDeadLetter",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("id" = String, Path, description = "The id of the dead letter")),
+    params(TopicParam, ("id" = String, Path, description = "The id of the dead letter")),
     responses(
         (status = 204, description = "It was removed"),
-        (status = 404, description = "`no-such-topic`, `no-such-dead-letter`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`no-such-topic`, `no-such-dead-letter`", body = Problem),
     ),
 )]
 pub async fn drop_dead_letter(
