@@ -1605,7 +1605,7 @@ export interface operations {
             path: {
                 /** @description The job's id */
                 job: string;
-                /** @description The hash of the call */
+                /** @description The call's hash */
                 call: string;
             };
             cookie?: never;

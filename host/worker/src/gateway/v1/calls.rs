@@ -13,7 +13,6 @@ use bytes::Bytes;
 use super::Answer;
 use super::etag::tagged;
 use super::jobs::{no_such_job, room_for, tag_of};
-use super::parameters::{CallParam, JobParam};
 use super::problem::{Problem, ProblemKind};
 use super::request::{bad, job_id};
 use crate::gateway::Gateway;
@@ -43,8 +42,8 @@ fn no_such_call(call: &CallHash) -> Problem {
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/calls/{call}", tag = "calls", operation_id = "readCall",
     params(
-        JobParam,
-        CallParam,
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        ("call" = String, Path, description = "The call's hash", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
     ),
     responses(
         (status = 200, description = "The call: the same document as `…/tree`, which begins with this call and has its children", body = Object),
@@ -68,8 +67,8 @@ pub async fn read(State(gateway): State<Gateway>, Path(path): Path<(String, Stri
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/calls/{call}/payload", tag = "calls", operation_id = "readCallPayload",
     params(
-        JobParam,
-        CallParam,
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        ("call" = String, Path, description = "The call's hash", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
     ),
     responses(
         (status = 200, description = "The payload: JSON, or other bytes", content(
@@ -94,8 +93,8 @@ pub async fn payload(State(gateway): State<Gateway>, Path(path): Path<(String, S
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/calls/{call}/result", tag = "calls", operation_id = "readCallResult",
     params(
-        JobParam,
-        CallParam,
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        ("call" = String, Path, description = "The call's hash", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
     ),
     responses(
         (status = 200, description = "The value: JSON, or other bytes", content(

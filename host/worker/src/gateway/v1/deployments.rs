@@ -16,7 +16,6 @@ use utoipa::ToSchema;
 
 use super::Answer;
 use super::components::{absent, digest};
-use super::parameters::{RevisionParam, TopicParam};
 use super::problem::{Problem, ProblemKind};
 use super::push_token::allowed;
 use super::request::{NoBody, bad, json, wait};
@@ -149,7 +148,7 @@ async fn shown(
 /// The revisions of a topic's code, and which workers have loaded them.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/deployments", tag = "deployments", operation_id = "listDeployments",
-    params(TopicParam),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$")),
     responses(
         (status = 200, description = "The revisions", body = RevisionList),
         (status = 404, description = "`no-such-topic`", body = Problem),
@@ -169,7 +168,7 @@ pub async fn list(State(gateway): State<Gateway>, Path(topic): Path<String>) -> 
     post, path = "/v1/topics/{topic}/deployments", tag = "deployments", operation_id = "pushRevision",
     request_body = RevisionBody,
     params(
-        TopicParam,
+        ("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"),
         ("prefer" = Option<String>, Header, description = "`wait=30`: how long to wait for the workers, at most 60 s"),
     ),
     responses(
@@ -250,8 +249,8 @@ fn new_revision(body: RevisionBody) -> Result<(Vec<DeployedComponent>, PushOptio
     post, path = "/v1/topics/{topic}/deployments/{revision}/ramp", tag = "deployments", operation_id = "rampRevision",
     request_body = RampBody,
     params(
-        TopicParam,
-        RevisionParam,
+        ("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"),
+        ("revision" = u64, Path, description = "The number of the revision"),
     ),
     responses(
         (status = 200, description = "The revision", body = RevisionView),
@@ -283,7 +282,7 @@ pub async fn ramp(
     post, path = "/v1/topics/{topic}/deployments/{revision}/rollback", tag = "deployments", operation_id = "rollBack",
     request_body = RollbackBody,
     params(
-        TopicParam,
+        ("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"),
         ("revision" = u64, Path, description = "The number of the revision whose code is wanted"),
     ),
     responses(
@@ -315,8 +314,8 @@ pub async fn rollback(
 #[utoipa::path(
     delete, path = "/v1/topics/{topic}/deployments/{revision}", tag = "deployments", operation_id = "removeRevision",
     params(
-        TopicParam,
-        RevisionParam,
+        ("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"),
+        ("revision" = u64, Path, description = "The number of the revision"),
     ),
     responses(
         (status = 204, description = "It was removed"),

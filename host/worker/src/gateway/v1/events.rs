@@ -22,7 +22,6 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
-use super::parameters::JobParam;
 use super::problem::{Problem, ProblemKind};
 use super::request::{bad, job_id};
 use crate::events::time;
@@ -76,7 +75,7 @@ struct Head<'a> {
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/events", tag = "events", operation_id = "followJob",
     params(
-        JobParam,
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
         ("last-event-id" = Option<String>, Header, description = "Continues after this event"),
     ),
     responses(

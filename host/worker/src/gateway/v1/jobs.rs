@@ -22,7 +22,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
 use super::etag::{etag, tagged};
-use super::parameters::JobParam;
 use super::problem::{Problem, ProblemKind};
 use super::request::{NoBody, bad, job_id, key, off_loop, wait};
 use super::start::moment;
@@ -154,7 +153,7 @@ fn with_value(gateway: &Gateway, job: &JobRecord, json: String, value: Bytes) ->
 #[utoipa::path(
     get, path = "/v1/jobs/{job}", tag = "jobs", operation_id = "readJob",
     params(
-        JobParam,
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the job, at most 60 s"),
     ),
     responses(
@@ -194,7 +193,7 @@ pub struct JobWithResult {
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/result", tag = "jobs", operation_id = "readResult",
     params(
-        JobParam,
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the job, at most 60 s"),
     ),
     responses(
@@ -323,7 +322,7 @@ pub struct TreeQuery {
 /// The calls of a job.
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/tree", tag = "jobs", operation_id = "readTree",
-    params(JobParam, TreeQuery),
+    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"), TreeQuery),
     responses(
         (status = 200, description = "The calls", body = Object),
         (status = 400, description = "`bad-request`", body = Problem),
@@ -350,7 +349,7 @@ pub async fn tree(
 /// Cancels a job.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/cancel", tag = "jobs", operation_id = "cancelJob",
-    params(JobParam),
+    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
     responses(
         (status = 200, description = "The job, which is cancelled now", body = JobWithResult),
         (status = 400, description = "`bad-request`", body = Problem),
@@ -373,7 +372,7 @@ pub async fn cancel(extract::State(gateway): extract::State<Gateway>, Path(id): 
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/retry", tag = "jobs", operation_id = "retryJob",
     params(
-        JobParam,
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
         ("idempotency-key" = Option<String>, Header, description = "Retries the job once for this key"),
         ("prefer" = Option<String>, Header, description = "`wait=30`: waits for the end of the new job, at most 60 s"),
     ),

@@ -11,7 +11,6 @@ use brrr_protocol::wire::CallRecord;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::parameters::{CallParam, JobParam};
 use super::problem::{Problem, ProblemKind};
 use super::request::{bad, job_id};
 use crate::gateway::Gateway;
@@ -93,7 +92,7 @@ pub struct CutView {
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/logs", tag = "jobs", operation_id = "readLogs",
     params(
-        JobParam,
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
         LogsQuery,
     ),
     responses(
@@ -128,8 +127,8 @@ pub async fn of_job(
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/calls/{call}/logs", tag = "jobs", operation_id = "readCallLogs",
     params(
-        JobParam,
-        CallParam,
+        ("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
+        ("call" = String, Path, description = "The call's hash", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"),
         CallLogsQuery,
     ),
     responses(

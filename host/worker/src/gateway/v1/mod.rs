@@ -15,7 +15,6 @@ pub mod etag;
 mod events;
 mod jobs;
 mod logs;
-mod parameters;
 pub mod problem;
 mod promises;
 mod push_token;

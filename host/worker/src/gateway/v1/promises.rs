@@ -15,7 +15,6 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::jobs::no_such_job;
-use super::parameters::{JobParam, PromiseParam};
 use super::problem::{Problem, ProblemKind};
 use super::request::{bad, bytes, job_id, json};
 use crate::events::time;
@@ -163,7 +162,7 @@ pub async fn open(State(gateway): State<Gateway>) -> Result<Json<OpenPromises>, 
 /// Resolves a promise with the JSON of the body. Without a body the value is null.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/promises/{name}", tag = "promises", operation_id = "resolvePromise",
-    params(JobParam, PromiseParam),
+    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"), ("name" = String, Path, description = "The promise's name", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
     request_body(content = Object, description = "The value: any JSON"),
     responses(
         (status = 200, description = "The promise has this value", body = PromiseStatus),
@@ -190,7 +189,7 @@ pub async fn resolve(
 /// Rejects a promise.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/promises/{name}/reject", tag = "promises", operation_id = "rejectPromise",
-    params(JobParam, PromiseParam),
+    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$"), ("name" = String, Path, description = "The promise's name", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
     request_body = Rejection,
     responses(
         (status = 200, description = "The promise is rejected", body = PromiseStatus),
@@ -235,7 +234,7 @@ fn answer(id: &JobId, answered: Answered, status: &'static str) -> Result<Json<P
 /// The promises that a job waits for now.
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/promises", tag = "promises", operation_id = "listPromises",
-    params(JobParam),
+    params(("job" = String, Path, description = "The job's id", pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,1000}$")),
     responses(
         (status = 200, description = "The promises", body = AwaitedPromises),
         (status = 400, description = "`bad-request`", body = Problem),

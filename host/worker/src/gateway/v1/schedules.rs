@@ -16,7 +16,6 @@ use utoipa::ToSchema;
 
 use super::Answer;
 use super::jobs::{Shown, show};
-use super::parameters::{ScheduleParam, TopicParam};
 use super::problem::{Problem, ProblemKind};
 use super::request::{NoBody, bad, json, key};
 use super::start::{JobOptionsBody, calls, duration, payload};
@@ -77,7 +76,7 @@ fn shown(gateway: &Gateway, status: StatusCode, topic: &Topic, name: &str, sched
 /// The schedules of a topic.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/schedules", tag = "schedules", operation_id = "listSchedules",
-    params(TopicParam),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$")),
     responses(
         (status = 200, description = "The schedules", body = ScheduleList<'static>),
         (status = 404, description = "`no-such-topic`", body = Problem),
@@ -93,7 +92,7 @@ pub async fn list(State(gateway): State<Gateway>, Path(topic): Path<String>) -> 
 /// A schedule.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/schedules/{name}", tag = "schedules", operation_id = "readSchedule",
-    params(TopicParam, ScheduleParam),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
     responses(
         (status = 200, description = "The schedule", body = Object),
         (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem),
@@ -108,7 +107,7 @@ pub async fn read(State(gateway): State<Gateway>, Path((topic, name)): Path<(Str
 /// Adds a schedule, or changes it.
 #[utoipa::path(
     put, path = "/v1/topics/{topic}/schedules/{name}", tag = "schedules", operation_id = "putSchedule", request_body = ScheduleBody,
-    params(TopicParam, ScheduleParam),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
     responses(
         (status = 201, description = "It was added", body = Object),
         (status = 200, description = "It was changed, or was so already", body = Object),
@@ -166,7 +165,7 @@ async fn spec(gateway: &Gateway, topic: &Topic, body: ScheduleBody) -> Result<Sc
 /// Removes a schedule. Its jobs go on.
 #[utoipa::path(
     delete, path = "/v1/topics/{topic}/schedules/{name}", tag = "schedules", operation_id = "deleteSchedule",
-    params(TopicParam, ScheduleParam),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
     responses(
         (status = 204, description = "It was removed"),
         (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem),
@@ -186,7 +185,7 @@ pub async fn remove(
 /// Pauses a schedule: its ticks pass without a job.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/schedules/{name}/pause", tag = "schedules", operation_id = "pauseSchedule",
-    params(TopicParam, ScheduleParam),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
     responses(
         (status = 200, description = "The schedule", body = Object),
         (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem),
@@ -201,7 +200,7 @@ pub async fn pause(State(gateway): State<Gateway>, Path((topic, name)): Path<(St
 /// Lets a schedule go on. Ticks that have passed meanwhile are not caught up.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/schedules/{name}/resume", tag = "schedules", operation_id = "resumeSchedule",
-    params(TopicParam, ScheduleParam),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")),
     responses(
         (status = 200, description = "The schedule", body = Object),
         (status = 404, description = "`no-such-topic`, `no-such-schedule`", body = Problem),
@@ -217,7 +216,7 @@ pub async fn resume(State(gateway): State<Gateway>, Path((topic, name)): Path<(S
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/schedules/{name}/run", tag = "schedules", operation_id = "runSchedule",
     params(
-        TopicParam, ScheduleParam,
+        ("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("name" = String, Path, description = "The schedule's name", pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$"),
         ("idempotency-key" = Option<String>, Header, description = "Starts one job for this key"),
     ),
     responses(

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
-use super::parameters::TopicParam;
 use super::problem::{Problem, ProblemKind};
 use super::request::{NoBody, bad};
 use crate::dead_letters::{DeadLetterDocument, DeadLetterWithCall, Sent};
@@ -91,7 +90,7 @@ pub async fn list(State(gateway): State<Gateway>) -> Result<Json<TopicList>, Pro
 /// A topic, with what its tasks are.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}", tag = "topics", operation_id = "readTopic",
-    params(TopicParam),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$")),
     responses(
         (status = 200, description = "The topic", body = TopicDocument),
         (status = 404, description = "`no-such-topic`", body = Problem),
@@ -143,7 +142,7 @@ pub struct DeadLetterList<'a> {
 /// The dead letters of a topic, oldest first.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/dead-letters", tag = "topics", operation_id = "listDeadLetters",
-    params(TopicParam, DeadLettersQuery),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), DeadLettersQuery),
     responses(
         (status = 200, description = "The dead letters", body = DeadLetterList<'static>),
         (status = 400, description = "`bad-request`", body = Problem),
@@ -185,7 +184,7 @@ pub struct SentAgain {
 /// Sends a dead letter again, and removes it from the dead letters.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/dead-letters/{id}/send", tag = "topics", operation_id = "sendDeadLetter",
-    params(TopicParam, ("id" = String, Path, description = "The id of the dead letter")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("id" = String, Path, description = "The id of the dead letter")),
     responses(
         (status = 200, description = "It was sent", body = SentAgain),
         (status = 404, description = "`no-such-topic`, `no-such-dead-letter`", body = Problem),
@@ -215,7 +214,7 @@ pub async fn send_again(
 /// Removes a dead letter.
 #[utoipa::path(
     delete, path = "/v1/topics/{topic}/dead-letters/{id}", tag = "topics", operation_id = "deleteDeadLetter",
-    params(TopicParam, ("id" = String, Path, description = "The id of the dead letter")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[A-Za-z0-9_-]{1,75}$"), ("id" = String, Path, description = "The id of the dead letter")),
     responses(
         (status = 204, description = "It was removed"),
         (status = 404, description = "`no-such-topic`, `no-such-dead-letter`", body = Problem),
