@@ -8,8 +8,7 @@ use brrr_protocol::records::LogRecord;
 use crate::graph::{Graph, Node};
 use crate::graphs::GRAPHS;
 use crate::handler::FAILS;
-use crate::plan::{Event, Plan};
-use crate::world::Answer;
+use crate::plan::{Event, FAULTS, Plan};
 use crate::{WINDOW, check, ends, stride};
 
 /// A call with many replays, a call with attempts, and one that fails.
@@ -24,16 +23,6 @@ fn graph(retries: u32) -> Arc<Graph> {
     ];
     Arc::new(Graph { name: "logs", nodes: NODES, job_ids: &["a"], retries, ..GRAPHS[0].clone() }.complete())
 }
-
-const FAULTS: [Event; 7] = [
-    Event::Crash,
-    Event::Preempt,
-    Event::Zombie,
-    Event::Pause,
-    Event::Late,
-    Event::Unanswered(Answer::Lost),
-    Event::Unanswered(Answer::Refused),
-];
 
 /// One fault at each access, and then another one.
 #[test]

@@ -43,6 +43,17 @@ pub enum Event {
     Cure,
 }
 
+/// The faults of a worker, and of its accesses.
+pub const FAULTS: [Event; 7] = [
+    Event::Crash,
+    Event::Preempt,
+    Event::Zombie,
+    Event::Pause,
+    Event::Late,
+    Event::Unanswered(Answer::Lost),
+    Event::Unanswered(Answer::Refused),
+];
+
 /// The plan of a history.
 #[derive(Default)]
 pub struct Plan {

@@ -11,9 +11,9 @@ use brrr_protocol::trace::{CallSpan, SpanEventKind};
 
 use crate::graph::{Graph, Node};
 use crate::graphs::{GRAPHS, ILL};
-use crate::plan::{Event, Plan};
+use crate::plan::{Event, FAULTS, Plan};
 use crate::run::History;
-use crate::world::{Answer, World};
+use crate::world::World;
 use crate::{WINDOW, check, ends, graphs, stride};
 
 /// What a span told.
@@ -126,16 +126,6 @@ fn each_call_has_one_span() {
         check_spans(&graph, &history, "dead letters");
     }
 }
-
-const FAULTS: [Event; 7] = [
-    Event::Crash,
-    Event::Preempt,
-    Event::Zombie,
-    Event::Pause,
-    Event::Late,
-    Event::Unanswered(Answer::Lost),
-    Event::Unanswered(Answer::Refused),
-];
 
 /// A fault at each access, and then a crash: no span has a wrong parent, is lost or comes twice.
 #[test]
