@@ -20,6 +20,8 @@ cd "$STATE"
 # Who has this token may ship code through the gateway.
 (umask 077 && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >push-token)
 
+# It is read at once, perhaps before the worker has opened it.
+: >worker.log
 "$HOST" run --accept-code --http 127.0.0.1:0 --push-token-file push-token 2>worker.log >&2 &
 worker=$!
 stop() {
