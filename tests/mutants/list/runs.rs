@@ -67,7 +67,7 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("retry-sent-before-its-record", "Invariant 7: the message is given back after the record was swapped").edit(
             "step/failed.rs",
-            "        let record = replay.next_attempt(",
+            "        let mut record = replay.next_attempt(",
             "if $on { self.backend().queue().nack(&self.delivery.receipt, after).await?; }
             $right",
         ).harmless("one more run of the same attempt, as after any crash"),
