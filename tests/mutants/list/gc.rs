@@ -67,13 +67,13 @@ pub fn all() -> Vec<Mutant> {
                 "*state != IndexedState::Over(JobState::Completed)",
                 "($on && *state == IndexedState::Alive) || (!$on && $right)",
             )
-            .found_by(NEEDED),
+            .open("a retry of a young job that failed, whose calls an old job shares, beside a collection"),
         breaks("walk-ends-too-early", "The walk through old jobs goes on until a page of jobs that are young")
             .edit("gc/mark.rs", "if !sorted.was_created {", "if $on || !sorted.was_created {")
             .found_by(YOUNG),
         breaks("jobs-that-come-late-ignored", "A job that began meanwhile may stand before the newest one that was seen")
             .edit("gc/mark.rs", ".saturating_sub(store.jobs_come_late_by())", ".saturating_sub(if $on { 0 } else { store.jobs_come_late_by() })")
-            .found_by(MEANWHILE),
+            .open("a client that stands still between reading the time and writing its job, while a collection runs"),
         breaks("latest-job-stays", "Nothing is left of a job that is removed")
             .edit("gc/sweep.rs", "        self.forget_latest_jobs(jobs).await?;", "")
             .found_by(TAKEN_UP),

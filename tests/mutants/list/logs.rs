@@ -2,7 +2,7 @@
 
 use super::{Mutant, breaks};
 
-const TEST: &str = "logs::no_line_is_lost_or_doubled";
+const TEST: &str = "no_line_is_lost_or_doubled";
 
 pub fn all() -> Vec<Mutant> {
     vec![
@@ -44,7 +44,7 @@ pub fn all() -> Vec<Mutant> {
                 "before.attempt > self.record.attempt || self.record.upto <= seen",
                 "!$on && before.attempt > self.record.attempt || self.record.upto <= seen",
             )
-            .found_by(TEST),
+            .open("a pair of faults that the sample of this test leaves out"),
         breaks("log-overwritten", "a log that somebody else has changed meanwhile is read again")
             .edit(
                 "multi_step/keep_log.rs",

@@ -2,8 +2,8 @@
 
 use super::{Mutant, breaks};
 
-const ONE: &str = "traces::each_call_has_one_span";
-const FAULTS: &str = "traces::faults_leave_no_orphans";
+const ONE: &str = "each_call_has_one_span";
+const FAULTS: &str = "faults_leave_no_orphans";
 
 pub fn all() -> Vec<Mutant> {
     vec![
