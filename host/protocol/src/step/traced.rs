@@ -16,12 +16,8 @@ use crate::wire::{CallRecord, Message, PendingReturns};
 /// How often a record is read again that others change at the same time.
 const TRIES: usize = 5;
 
-/// What is read before the call ends, because its end removes it.
-#[derive(Default)]
-pub(super) struct BeforeEnd {
-    /// `None`: the job is not traced.
-    waiting: Option<PendingReturns>,
-}
+/// Who waits for a call that is about to end. It is read before, because the end removes it. `None`: the job is not traced.
+pub(super) type BeforeEnd = Option<PendingReturns>;
 
 impl Stage<'_> {
     /// Reports the span of a call whose message is a dead letter. What it loaded may be what was damaged, so it is read again.
@@ -31,7 +27,7 @@ impl Stage<'_> {
         before: BeforeEnd,
         failure: &Failure,
     ) {
-        if before.waiting.is_none() {
+        if before.is_none() {
             return;
         }
         let Message { job_id, call } = &self.work.message;
@@ -73,18 +69,17 @@ impl Stage<'_> {
     /// Reads who waits for the call, which is about to end.
     pub(super) async fn before_end(&self) -> BeforeEnd {
         if !self.is_traced() {
-            return BeforeEnd::default();
+            return None;
         }
         // What can't be read is not worth a failure.
         let key = Key::pending_returns(&self.work.message.call);
         let bytes = self.backend().store().get(&key).await.ok().flatten();
-        let waiting = bytes.and_then(|bytes| PendingReturns::decode(&bytes).ok()).unwrap_or_default();
-        BeforeEnd { waiting: Some(waiting) }
+        Some(bytes.and_then(|bytes| PendingReturns::decode(&bytes).ok()).unwrap_or_default())
     }
 
     /// Reports the span of the call, which this worker has ended.
     pub(super) async fn report_span(&self, loaded: &Loaded, before: BeforeEnd, failure: Option<&Failure>) {
-        let Some(pending) = before.waiting else { return };
+        let Some(pending) = before else { return };
         let is_told = |bytes: &Bytes| loaded.run_bytes.as_ref() != Some(bytes) || tells(loaded.run.as_ref());
         // A call without a record has run once. One whose record tells nothing was queued by a peer.
         let (mut story, is_newer) = match self.run_bytes(loaded).await.filter(is_told) {

@@ -54,20 +54,13 @@ impl Address {
         Self { host: self.host.clone(), port }
     }
 
-    /// Listens on the address, for what everybody may read who can reach it.
-    ///
-    /// # Errors
-    /// As `listen`.
-    pub async fn listen_for_all(&self) -> Result<TcpListener, CannotListen> {
-        self.bind().await
-    }
     /// Listens on the address. Warns if other machines can connect: without a token they can run any task, and with a
     /// token they may read it on its way.
     ///
     /// # Errors
     /// When the address is in use, or does not belong to this machine.
     pub async fn listen(&self, has_token: bool) -> Result<TcpListener, CannotListen> {
-        let listener = self.bind().await?;
+        let listener = self.listen_for_all().await?;
         if let Ok(address) = listener.local_addr()
             && !is_loopback(address)
         {
@@ -86,7 +79,11 @@ impl Address {
         Ok(listener)
     }
 
-    async fn bind(&self) -> Result<TcpListener, CannotListen> {
+    /// Listens on the address, for what everybody may read who can reach it.
+    ///
+    /// # Errors
+    /// As `listen`.
+    pub async fn listen_for_all(&self) -> Result<TcpListener, CannotListen> {
         TcpListener::bind((self.host.as_str(), self.port)).await.map_err(|source| CannotListen {
             address: self.clone(),
             reason: match source.kind() {
