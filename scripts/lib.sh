@@ -20,8 +20,12 @@ else
   _bold='' _red='' _plain=''
 fi
 
-# say TEXT…: one line of progress.
-say() { printf '%s>%s %s\n' "$_bold" "$_plain" "$*" >&2; }
+# say TEXT…: one line of progress. With BEGUN, the second of the epoch in which everything began, it says how long that is ago.
+say() {
+  local at=
+  if [ -n "${BEGUN:-}" ]; then at=$(($(date +%s) - BEGUN)) && at=$(printf '[%d:%02d] ' $((at / 60)) $((at % 60))); fi
+  printf '%s>%s %s%s\n' "$_bold" "$_plain" "$at" "$*" >&2
+}
 
 # warn TEXT…: something the user should know, but work goes on.
 warn() { printf '%swarning:%s %s\n' "$_red" "$_plain" "$*" >&2; }

@@ -3,6 +3,9 @@
 . "$(dirname "$0")/lib.sh"
 
 cd "$ROOT"
+# Each line of progress tells the time.
+BEGUN=$(date +%s)
+export BEGUN
 "$ROOT/scripts/setup/rust.sh"
 
 # The host is built beside the guests: most of their tools use one core, and wait for downloads.

@@ -6,7 +6,7 @@ PICTURES=$ROOT/docs/ui
 # The biggest picture that belongs into the repository, in bytes.
 MOST=102400
 
-export PICTURES BRRR_HOST_BIN=${BRRR_HOST_BIN:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
+export UI_ALONE=pictures PICTURES BRRR_HOST_BIN=${BRRR_HOST_BIN:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
 "$ROOT/scripts/ui.sh"
 "$ROOT/scripts/setup/chromium.sh"
 cd "$ROOT/host/ui"

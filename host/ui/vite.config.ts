@@ -3,6 +3,9 @@ import { defineConfig } from "vitest/config";
 // `npm run dev` serves the page on its own, with the API of a gateway that runs: `brrr-host run --topic demo --http 8080 …`.
 const gateway = process.env["BRRR_GATEWAY"] ?? "http://localhost:8080";
 
+// A file that is no test: `pictures` makes those of the documentation, `first_view` measures.
+const alone = process.env["UI_ALONE"];
+
 export default defineConfig({
   base: "/ui/",
   build: {
@@ -16,7 +19,7 @@ export default defineConfig({
   },
   server: { proxy: { "/v1": { target: gateway, changeOrigin: true, headers: { origin: gateway } } } },
   test: {
-    include: process.env["PICTURES"] ? ["test/pictures.test.ts"] : ["test/unit/*.test.ts", "test/browser/*.test.ts"],
+    include: alone ? [`test/${alone}.test.ts`] : ["test/unit/*.test.ts", "test/browser/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     expect: { poll: { timeout: 20_000 } },

@@ -36,6 +36,7 @@ pub enum Verdict {
     Found {
         test: String,
         message: String,
+        after: Duration,
     },
     /// All tests passed.
     Missed {
@@ -48,7 +49,7 @@ pub enum Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Found { test, message } => write!(f, "found by {test}: {message}"),
+            Self::Found { test, message, after } => write!(f, "found by {test} in {after:.1?}: {message}"),
             Self::Missed { after } => write!(f, "NOT found, in {after:.0?}"),
             Self::Broken(what) => write!(f, "the simulation itself broke: {what}"),
         }
@@ -102,7 +103,11 @@ impl Hunt {
         let begun = Instant::now();
         let named = Some(mutant.look).filter(|look| !look.is_empty());
         let found = named.into_iter().chain(TESTS).find_map(|test| self.run(mutant.name, mutant.histories, test));
-        found.unwrap_or_else(|| Verdict::Missed { after: begun.elapsed() })
+        match found {
+            Some(Verdict::Found { test, message, .. }) => Verdict::Found { test, message, after: begun.elapsed() },
+            Some(verdict) => verdict,
+            None => Verdict::Missed { after: begun.elapsed() },
+        }
     }
 
     /// Returns `None` if the test passes.
@@ -132,7 +137,7 @@ fn read(test: &str, output: &str) -> Verdict {
         return broken();
     }
     let message = message.split("\nnote: ").next().unwrap_or_default().trim().to_owned();
-    Verdict::Found { test: test.to_owned(), message }
+    Verdict::Found { test: test.to_owned(), message, after: Duration::ZERO }
 }
 
 /// The output of a process that ends in time. A process that does not end in time is stopped.
