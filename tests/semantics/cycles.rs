@@ -62,6 +62,10 @@ async fn reads_grow_linearly_with_a_chain_of_shared_calls() {
 #[tokio::test]
 async fn a_long_cycle_is_found_by_the_doctor() {
     on_every_backend(async |world: World| {
+        // The doctor reads the store, which is that of `DynamoDb`.
+        if world.kind == Kind::DynamoDbSqs {
+            return;
+        }
         let job_id = world.schedule("job", "ring", "0").await;
         world.drain(&handlers()).await;
         assert_eq!(world.state(&job_id).await, None);

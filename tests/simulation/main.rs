@@ -160,6 +160,12 @@ fn stride() -> usize {
     if number("BRRR_ALL").is_some() { 1 } else { 31 }
 }
 
+/// Is the history with this number run? Where one history in `n` is a good sample, neighbours take turns, so that each access and
+/// each event has its turn.
+fn is_sampled(number_of_history: i64, n: i64) -> bool {
+    number("BRRR_ALL").is_some() || number_of_history % n == 0
+}
+
 /// In small graphs the distance between the faults is not limited.
 #[test]
 fn every_pair_of_crashes_heals() {
@@ -207,10 +213,12 @@ fn a_slow_worker_sees_a_job_end() {
     for (graph, length) in graphs() {
         for at in 0..=length {
             for job in 0..graph.job_ids.len() {
-                for cancel in [4, 5].map(|accesses| Event::Dies(Action::Cancel(job), accesses)) {
-                    for slow in [Event::Pause, Event::Zombie] {
-                        events(&graph, &[(at, slow), (at, cancel)]);
-                        histories += 1;
+                for accesses in [4, 5] {
+                    for (n, slow) in [Event::Pause, Event::Zombie].into_iter().enumerate() {
+                        if is_sampled(at + job as i64 + accesses + n as i64, 3) {
+                            events(&graph, &[(at, slow), (at, Event::Dies(Action::Cancel(job), accesses))]);
+                            histories += 1;
+                        }
                     }
                 }
             }
@@ -298,10 +306,13 @@ fn a_job_can_end_at_every_access() {
         for end in ends(&graph) {
             for at in 0..=length + 1 {
                 events(&graph, &[(at, end)]);
-                for fault in [Event::Preempt, Event::Crash] {
-                    events(&graph, &[(at, end), (at, fault)]);
+                histories += 1;
+                for (n, fault) in [Event::Preempt, Event::Crash].into_iter().enumerate() {
+                    if is_sampled(at + n as i64, 2) {
+                        events(&graph, &[(at, end), (at, fault)]);
+                        histories += 1;
+                    }
                 }
-                histories += 3;
             }
         }
     }
@@ -316,10 +327,13 @@ fn a_job_can_end_at_every_access_beside_every_fault() {
         for end in ends(&graph) {
             for first in 0..=length {
                 for second in (first + first % stride as i64..=first + WINDOW).step_by(stride) {
-                    events(&graph, &[(first, end), (second, Event::Crash)]);
-                    events(&graph, &[(first, Event::Crash), (second, end)]);
-                    events(&graph, &[(first, Event::Zombie), (second, end)]);
-                    histories += 3;
+                    let pairs = [(end, Event::Crash), (Event::Crash, end), (Event::Zombie, end)];
+                    for (n, (a, b)) in pairs.into_iter().enumerate() {
+                        if is_sampled(first + n as i64, 3) {
+                            events(&graph, &[(first, a), (second, b)]);
+                            histories += 1;
+                        }
+                    }
                 }
             }
         }
@@ -333,8 +347,8 @@ fn a_job_may_be_ended_twice() {
     let (mut histories, stride) = (0, if stride() == 1 { 2 } else { 3 * stride() });
     for (graph, length) in graphs() {
         let ends = ends(&graph);
-        for (a, b) in ends.iter().flat_map(|a| ends.iter().map(move |b| (*a, *b))) {
-            for first in 0..=length {
+        for (n, (a, b)) in ends.iter().flat_map(|a| ends.iter().map(move |b| (*a, *b))).enumerate() {
+            for first in (0..=length).filter(|first| is_sampled(first + n as i64, 3)) {
                 for second in (first + first % stride as i64..=first + WINDOW).step_by(stride) {
                     events(&graph, &[(first, a), (second, b)]);
                     histories += 1;

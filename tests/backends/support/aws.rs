@@ -31,7 +31,7 @@ impl Kind {
         !matches!(self, Self::DynamoDbSqs)
     }
 
-    fn is_on_dynamodb(self) -> bool {
+    pub fn is_on_dynamodb(self) -> bool {
         matches!(self, Self::DynamoDb | Self::DynamoDbSqs | Self::RedisDynamoDb)
     }
 
