@@ -69,7 +69,7 @@ pub fn publisher(registry: &Reference) -> Result<Client, OciDistributionError> {
         config.protocol = ClientProtocol::HttpsExcept(vec![registry.inner().resolve_registry().to_owned()]);
         // A proxy for no host at all: with it, the client does not look for one in the environment.
         config.http_proxy = Some("http://127.0.0.1".to_owned());
-        config.no_proxy = Some("*".to_owned());
+        config.no_proxy = Some("*,0.0.0.0/0,::/0".to_owned());
     }
     // (`Client::new` would panic where `try_from` fails.)
     Client::try_from(config)
