@@ -43,7 +43,9 @@ fn a_registry_is_reached_by_tls_and_its_certificate_is_checked() {
     trust(&mut env, &theirs);
     let component = guest();
     let publishing = ["publish", text(&component), &name];
-    env.run(publishing).refused(20, &[&name, "certificate is not trusted", "SSL_CERT_FILE"]);
+    let refused = env.run(publishing);
+    refused.refused(20, &[&name, "certificate is not trusted", "SSL_CERT_FILE"]);
+    assert_eq!(refused.stderr.lines().count(), 1, "{refused:?}");
     env.run(["run", &name]).refused(20, &[&name, "certificate is not trusted", "SSL_CERT_FILE"]);
     trust(&mut env, &ours);
     env.run(publishing).refused(20, &[&name, AUTH, "certificate is not trusted", "SSL_CERT_FILE"]);

@@ -158,12 +158,7 @@ impl Access {
 
     /// A token, and when it runs out.
     async fn token(&self, realm: &str, service: Option<&str>) -> Result<(Shown, Option<Instant>), RegistryError> {
-        let actions = match self.operation {
-            Operation::Pull => "pull",
-            Operation::Publish => "pull,push",
-        };
-        let scope = format!("repository:{}:{actions}", self.reference.inner().repository());
-        let token = token::ask(&self.reference, realm, service, &scope, &self.login).await?;
+        let token = token::ask(&self.reference, self.operation, realm, service, &self.login).await?;
         let auth = RegistryAuth::Bearer(token.text.clone());
         self.give(&auth, &RegistryTokenType::Bearer(RegistryToken::Token { token: token.text })).await;
         Ok((Shown::Token(token.header), Some(token.until)))

@@ -1,6 +1,6 @@
 //! Pulls components from a registry, and publishes them.
 
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::digest::Digest;
@@ -54,8 +54,7 @@ impl Registry {
     /// # Errors
     /// When docker's login for the registry can't be used, or this machine has no certificates.
     pub async fn open(reference: &Reference) -> Result<Self, RegistryError> {
-        use_our_tls();
-        let http = http::client(reference, Redirects::Anywhere).map_err(|error| RegistryError::no_client(&error))?;
+        let http = http::client(reference, Redirects::Anywhere).map_err(RegistryError::no_client)?;
         let registry = reference.registry().to_owned();
         // A helper is a program, which may ask the user.
         let found = tokio::task::spawn_blocking(move || login::find(&registry)).await;
@@ -105,7 +104,7 @@ impl Registry {
         let config = Bytes::from(layout::config(&component, about));
         let manifest = Bytes::from(layout::manifest(&component, &config, signatures));
         let digest = Digest::of(&manifest);
-        let publisher = http::publisher(&self.reference).map_err(|error| RegistryError::no_client(&error))?;
+        let publisher = http::publisher(&self.reference).map_err(RegistryError::no_client)?;
         let access = self.access(Operation::Publish, Some(publisher.clone()));
         let publishing = async {
             for blob in [component, config] {
@@ -204,13 +203,4 @@ impl Registry {
             }
         }
     }
-}
-
-/// The client uses the TLS that the process has chosen. Everything here uses ring's.
-fn use_our_tls() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // This fails if somebody has chosen already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
 }

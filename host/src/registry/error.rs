@@ -21,8 +21,12 @@ pub enum RegistryError {
     #[error("{reference}: the registry has no such component, or hides it from this login; check the name and the tag")]
     NotFound { reference: Reference },
     /// The registry wants another login.
-    #[error("{reference}: the registry refuses {}; log in with `docker login {}`, or by {config}", who(*with_login), reference.registry())]
-    Login { reference: Reference, with_login: bool, config: String },
+    #[error(
+        "{reference}: the registry refuses {}; log in with `docker login {}`, or by {config}",
+        who(*with_login, *operation),
+        reference.registry()
+    )]
+    Login { reference: Reference, operation: Operation, with_login: bool, config: String },
     /// The registry knows the login, and does not let it do this.
     #[error(
         "{reference}: the registry does not let this login {}; ask its owner, or log in as another user with `docker login {}`",
@@ -50,27 +54,32 @@ pub enum RegistryError {
     Refused { reference: Reference, reason: String },
 }
 
-fn who(with_login: bool) -> &'static str {
-    if with_login { "this login" } else { "access without a login" }
+fn who(with_login: bool, operation: Operation) -> &'static str {
+    match (with_login, operation) {
+        (true, _) => "this login",
+        // Many registries answer in the same way for what is not there.
+        (false, Operation::Pull) => "access without a login, or has no such component",
+        (false, Operation::Publish) => "access without a login",
+    }
 }
 
 fn what(operation: Operation) -> &'static str {
     match operation {
-        Operation::Pull => "pull this (or has no such component)",
+        Operation::Pull => "pull this, or has no such component",
         Operation::Publish => "publish here",
     }
 }
 
 impl RegistryError {
     /// No client can be made.
-    pub(super) fn no_client(error: &(dyn Error + 'static)) -> Self {
-        Self::NoClient { reason: bounded(&error_chain(error)) }
+    pub(super) fn no_client(reason: String) -> Self {
+        Self::NoClient { reason }
     }
 
     /// A login was refused, or there is none.
-    pub(super) fn login(reference: &Reference, with_login: bool) -> Self {
+    pub(super) fn login(reference: &Reference, operation: Operation, with_login: bool) -> Self {
         let config = super::login::file().map_or_else(String::new, |file| file.display().to_string());
-        Self::Login { reference: reference.clone(), with_login, config }
+        Self::Login { reference: reference.clone(), operation, with_login, config }
     }
 
     /// From an error of the connection to the server of tokens.
@@ -80,7 +89,7 @@ impl RegistryError {
         let of_it = |reason: String| format!("its server of tokens, {server}: {reason}");
         match broken_tls(&error) {
             Some(reason) => Self::Unusable { reference: reference.clone(), reason: of_it(reason) },
-            None => Self::Unreachable { reference: reference.clone(), reason: of_it(bounded(&error_chain(&error))) },
+            None => Self::Unreachable { reference: reference.clone(), reason: of_it(with_causes(&error)) },
         }
     }
 
@@ -89,8 +98,8 @@ impl RegistryError {
         // Registries answer with 401 to those whose login they do not know, and some also to those whom they know. With 403 they
         // answer to those whom they know.
         let refuses = |knows: bool| match asker {
-            Asker::Anybody => Self::login(reference, false),
-            Asker::Login if !knows => Self::login(reference, true),
+            Asker::Anybody => Self::login(reference, operation, false),
+            Asker::Login if !knows => Self::login(reference, operation, true),
             Asker::Login | Asker::Known => Self::Forbidden { reference: reference.clone(), operation },
         };
         let reference = reference.clone();
@@ -134,7 +143,7 @@ impl RegistryError {
                 let error = error.without_url();
                 match broken_tls(&error) {
                     Some(reason) => Self::Unusable { reference, reason },
-                    None => Self::Unreachable { reference, reason: bounded(&error_chain(&error)) },
+                    None => Self::Unreachable { reference, reason: with_causes(&error) },
                 }
             }
             OciDistributionError::IoError(error) => match error.downcast::<Self>() {
@@ -171,10 +180,10 @@ fn broken_tls(error: &(dyn Error + 'static)) -> Option<String> {
     })
 }
 
-/// An error with its causes.
-fn error_chain(error: &(dyn Error + 'static)) -> String {
+/// An error with its causes, as text in a message.
+pub(super) fn with_causes(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    bounded(&causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")))
 }
 
 /// Text of a registry in a message.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use oci_client::client::{Client, ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError;
+use oci_client::client::{Certificate, CertificateEncoding, Client, ClientConfig, ClientProtocol};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Response, Url};
 
 use super::Reference;
+use super::error::with_causes;
 use super::reference::is_loopback;
 
 /// How long connecting may take, and how long the server may send nothing.
@@ -32,8 +32,8 @@ pub enum Redirects {
 /// reached without one.
 ///
 /// # Errors
-/// When this machine has no certificates.
-pub fn client(registry: &Reference, redirects: Redirects) -> reqwest::Result<reqwest::Client> {
+/// When the certificates can't be read at the moment, as text.
+pub fn client(registry: &Reference, redirects: Redirects) -> Result<reqwest::Client, String> {
     let local = registry.is_local();
     let policy = Policy::custom(move |attempt: Attempt| {
         let is_same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
@@ -49,16 +49,21 @@ pub fn client(registry: &Reference, redirects: Redirects) -> reqwest::Result<req
     });
     let builder = reqwest::Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).user_agent(USER_AGENT);
     let builder = if local { builder.no_proxy() } else { builder };
-    builder.redirect(policy).build()
+    let tls = brrr_worker::wasm::tls().map_err(|error| with_causes(&error))?;
+    let built = builder.redirect(policy).tls_backend_preconfigured(tls).build();
+    built.map_err(|error| with_causes(&error))
 }
 
-/// The client that publishes.
+/// The client that publishes. It is used after the other one, which finds out whether there is TLS.
 ///
 /// # Errors
-/// When this machine has no certificates.
-pub fn publisher(registry: &Reference) -> Result<Client, OciDistributionError> {
+/// When this machine has no certificates, as text.
+pub fn publisher(registry: &Reference) -> Result<Client, String> {
+    // It uses the TLS that the process has chosen. This fails if somebody has chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut config = ClientConfig {
         protocol: ClientProtocol::Https,
+        extra_root_certificates: named_certificates(),
         connect_timeout: Some(CONNECT),
         read_timeout: Some(SILENCE),
         user_agent: USER_AGENT,
@@ -72,7 +77,13 @@ pub fn publisher(registry: &Reference) -> Result<Client, OciDistributionError> {
         config.no_proxy = Some("*,0.0.0.0/0,::/0".to_owned());
     }
     // (`Client::new` would panic where `try_from` fails.)
-    Client::try_from(config)
+    Client::try_from(config).map_err(|error| with_causes(&error))
+}
+
+/// The certificates that `SSL_CERT_FILE` names. The verifier of macOS does not look there.
+fn named_certificates() -> Vec<Certificate> {
+    let file = std::env::var_os("SSL_CERT_FILE").and_then(|file| std::fs::read(file).ok());
+    file.map(|data| Certificate { encoding: CertificateEncoding::Pem, data }).into_iter().collect()
 }
 
 /// True if what is sent to this server can't be read on the way: it has TLS, or it is on this machine, as its registry is.

@@ -8,6 +8,7 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::access::Operation;
 use super::http::{self, Redirects};
 use super::login::Login;
 use super::{Reference, RegistryError};
@@ -76,15 +77,15 @@ struct Answer {
     expires_in: Value,
 }
 
-/// Asks for a token with this scope.
+/// Asks for a token for this.
 ///
 /// # Errors
 /// When the server of tokens refuses the login, or can't be used.
 pub async fn ask(
     reference: &Reference,
+    operation: Operation,
     realm: &str,
     service: Option<&str>,
-    scope: &str,
     login: &Login,
 ) -> Result<Token, RegistryError> {
     let unusable = |reason: String| RegistryError::Unusable { reference: reference.clone(), reason };
@@ -94,8 +95,13 @@ pub async fn ask(
     if !http::is_safe(reference.is_local(), &url) {
         return Err(unusable(format!("its server of tokens, {server}, has no TLS; nothing was sent there")));
     }
-    let client = http::client(reference, Redirects::SameServer).map_err(|error| RegistryError::no_client(&error))?;
-    let mut fields = vec![("scope", scope)];
+    let client = http::client(reference, Redirects::SameServer).map_err(RegistryError::no_client)?;
+    let actions = match operation {
+        Operation::Pull => "pull",
+        Operation::Publish => "pull,push",
+    };
+    let scope = format!("repository:{}:{actions}", reference.inner().repository());
+    let mut fields = vec![("scope", scope.as_str())];
     fields.extend(service.map(|service| ("service", service)));
     let request = match login {
         Login::None => client.get(url).query(&fields),
@@ -116,7 +122,7 @@ pub async fn ask(
         StatusCode::OK => {}
         // 400 is what OAuth2 says for an identity token that is not good any more.
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            return Err(RegistryError::login(reference, login.is_some()));
+            return Err(RegistryError::login(reference, operation, login.is_some()));
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             let reason = format!("its server of tokens, {server}, answers with the status {}", status.as_u16());
