@@ -238,8 +238,8 @@ fn a_bad_server_of_tokens_is_an_error() {
         let pulled = env.run(["pull", &name]);
         pulled.refused(code, &[&name, &server, words]);
         assert!(pulled.peak < TOO_MUCH, "{manner:?}: {} MiB", pulled.peak);
-        env.run(["publish", text(&guest()), &name]).refused(code, &[&name, &server, words]);
     }
+    env.run(["publish", text(&guest()), &name]).refused(20, &[&name, &server, "answers with the status 307"]);
     assert_eq!(other.asked(), [], "the login is sent to no other server");
     // A token that the registry does not take.
     place.tokens.answer(Manner::Text("{\"token\": \"a token\"}"));
@@ -264,31 +264,43 @@ fn a_bad_server_of_tokens_is_an_error() {
 }
 
 #[test]
-fn a_manifest_without_end_is_refused() {
+fn a_hostile_registry_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let name = format!("oci://{}/team/hello:1", listener.local_addr().expect("an address"));
+    let registry = format!("oci://{}", listener.local_addr().expect("an address"));
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            thread::spawn(move || never_end(client));
+            thread::spawn(move || be_hostile(client));
         }
     });
-    let refused = Env::new().run(["pull", &name]);
-    refused.refused(10, &[&name, "its manifest has more than 4 MiB"]);
-    assert!(refused.peak < TOO_MUCH, "{} MiB", refused.peak);
+    for (name, code, words) in [
+        ("endless:1", 10, "its manifest has more than 4 MiB"),
+        ("redirects:1", 20, "it redirects to a server without TLS"),
+        ("loops:1", 20, "too many redirects"),
+        ("fails:1", 21, "answers with the status 500"),
+    ] {
+        let name = format!("{registry}/{name}");
+        let refused = Env::new().run(["pull", &name]);
+        refused.refused(code, &[&name, words]);
+        assert!(refused.peak < TOO_MUCH, "{name}: {} MiB", refused.peak);
+    }
 }
 
-/// Answers that anybody may use the registry, and with manifests until the client hangs up.
-fn never_end(mut client: TcpStream) -> Option<()> {
+/// Answers that anybody may use the registry. Manifests are hostile.
+fn be_hostile(mut client: TcpStream) -> Option<()> {
     let requests = BufReader::new(client.try_clone().ok()?).lines();
     for line in requests.map_while(Result::ok) {
-        let Some(path) = line.strip_prefix("GET ") else { continue };
-        if !path.contains("/manifests/") {
-            client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").ok()?;
-            continue;
-        }
-        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
+        let Some(path) = line.strip_prefix("GET /v2/") else { continue };
+        let redirect = |to: &str| format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+        let (head, is_endless) = match path.split('/').next()? {
+            "endless" => ("HTTP/1.1 200 OK\r\n\r\n".to_owned(), true),
+            "fails" => ("HTTP/1.1 500 Oh\r\n\r\n".to_owned(), true),
+            "redirects" => (redirect("http://registry.example.com/v2/"), false),
+            "loops" => (redirect("/v2/loops/manifests/1"), false),
+            _ => ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".to_owned(), false),
+        };
+        client.write_all(head.as_bytes()).ok()?;
         let more = b" ".repeat(64 << 10);
-        while client.write_all(&more).is_ok() {}
+        while is_endless && client.write_all(&more).is_ok() {}
     }
     None
 }

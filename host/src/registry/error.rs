@@ -5,6 +5,7 @@ use std::io;
 
 use brrr_worker::text::shortened;
 use oci_client::errors::{OciDistributionError, OciErrorCode};
+use rustls::CertificateError;
 
 use super::Reference;
 use super::access::{Asker, Operation};
@@ -87,7 +88,7 @@ impl RegistryError {
         // Its URL has the scope, which is the name of the component.
         let error = error.without_url();
         let of_it = |reason: String| format!("its server of tokens, {server}: {reason}");
-        match broken_tls(&error) {
+        match misfit(&error) {
             Some(reason) => Self::Unusable { reference: reference.clone(), reason: of_it(reason) },
             None => Self::Unreachable { reference: reference.clone(), reason: of_it(with_causes(&error)) },
         }
@@ -141,7 +142,7 @@ impl RegistryError {
                 }
                 // Its URL may be signed, and so a secret.
                 let error = error.without_url();
-                match broken_tls(&error) {
+                match misfit(&error) {
                     Some(reason) => Self::Unusable { reference, reason },
                     None => Self::Unreachable { reference, reason: with_causes(&error) },
                 }
@@ -156,9 +157,13 @@ impl RegistryError {
     }
 }
 
-/// Why there is no TLS with a server. `None`: the error is another one.
-fn broken_tls(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
+/// Why a server can't be used, even later: it has no TLS as it has to be, or redirects to where nothing is sent. `None`: the error
+/// is another one.
+fn misfit(error: &reqwest::Error) -> Option<String> {
+    if error.is_redirect() {
+        return Some(with_causes(error));
+    }
+    let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |cause| (*cause).source());
     // The cause of an `io::Error` is inside of it, and is not its source.
     let inside = |cause: &(dyn Error + 'static)| {
         let cause = match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
@@ -168,11 +173,14 @@ fn broken_tls(error: &(dyn Error + 'static)) -> Option<String> {
         cause.cloned()
     };
     Some(match causes.find_map(inside)? {
-        rustls::Error::InvalidCertificate(reason) => format!(
-            "its certificate is not trusted here ({}); if a certificate authority of your own has signed it, name the authority's \
-             certificate by SSL_CERT_FILE",
-            bounded(&reason.to_string())
-        ),
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "its certificate is not trusted here; if an authority of your own has signed it, name the authority's certificate by \
+             SSL_CERT_FILE"
+                .to_owned()
+        }
+        rustls::Error::InvalidCertificate(reason) => {
+            format!("its certificate is not trusted here: {}", bounded(&reason.to_string()))
+        }
         rustls::Error::InvalidMessage(_) => {
             "it does not speak TLS; only a registry on this machine is spoken to without TLS".to_owned()
         }
