@@ -9,7 +9,7 @@
 //! | 3 | the stored value is not what the codec reads (try `--codec raw`) |
 //! | 10 | component: it can't be loaded, as it is, or no trusted key has signed it (`--trust`) |
 //! | 11 | component: it can't be built: no project, a missing tool, or a mistake in the sources |
-//! | 20 | backend: it can't be used as it is: a wrong URL or option, a damaged, foreign or read-only store, or one of a newer version |
+//! | 20 | backend or registry: it can't be used as it is: a wrong URL or option, a damaged, foreign or read-only store, or one of a newer version; a registry without TLS, without tokens, or with a certificate that is not trusted |
 //! | 21 | backend or registry: it can't be reached, is busy or full; the same command may succeed later |
 //! | 22 | backend: a table, a queue or a SQLite file is not there yet (`brrr-host setup`) |
 //! | 30 | the call failed |
@@ -21,7 +21,7 @@
 //! | 42 | refused: a registry takes no such component (`publish`), a worker can't load what was pushed, or it answers calls in another way (`push`), the job is alive (`forget`, `retry`) or over (`cancel`, `resolve`, `reject`), the promise has another answer (`resolve`, `reject`), nothing describes the call (`dlq send`), another schedule has the name (`cron add`), or the call hash stands for another call |
 //! | 43 | stuck work was found, and is not repaired (`doctor`) |
 //! | 50 | the address can't be listened on: in use, or not ours |
-//! | 51 | registry: it wants a login, or another one |
+//! | 51 | registry: it wants a login, or another one, or does not let this login do it |
 //! | 60 | tests: a case failed (`brrr-host test`) |
 //! | 130 | interrupted (Ctrl-C) before it was done; for a worker: twice |
 //! | 141 | nobody reads the output any more |
@@ -168,7 +168,10 @@ impl From<&RegistryError> for Exit {
         match error {
             RegistryError::NoClient { .. } => Self::Fault,
             RegistryError::NotFound { .. } => Self::NotThere,
-            RegistryError::Login { .. } | RegistryError::BadLogin { .. } => Self::RegistryLogin,
+            RegistryError::Login { .. } | RegistryError::Forbidden { .. } | RegistryError::BadLogin { .. } => {
+                Self::RegistryLogin
+            }
+            RegistryError::Unusable { .. } => Self::BadBackend,
             RegistryError::NotAComponent { .. } | RegistryError::OtherBytes { .. } => Self::BadComponent,
             RegistryError::Unreachable { .. } => Self::Unavailable,
             RegistryError::Refused { .. } => Self::Refused,
@@ -197,7 +200,7 @@ Exit codes:
   3    the stored value is not what the codec reads
   10   component: can't be loaded, or is not signed by a trusted key
   11   component: can't be built
-  20   backend: can't be used as it is
+  20   backend or registry: can't be used as it is
   21   backend or registry: unreachable, busy or full; try again
   22   backend: not set up
   30   the call failed

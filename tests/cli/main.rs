@@ -10,6 +10,8 @@ mod backends;
 mod bad_components;
 mod bad_servers;
 mod calls;
+#[path = "../support/servers/certificates.rs"]
+mod certificates;
 mod clocks;
 #[path = "../support/servers/collector.rs"]
 mod collector;
@@ -46,9 +48,13 @@ mod makespan;
 mod metrics;
 mod new;
 mod oci;
+mod oci_tls;
+mod oci_tokens;
 mod permissions;
 mod processes;
 mod promises;
+#[path = "../support/servers/proxy.rs"]
+mod proxy_server;
 mod push_http;
 mod redis;
 mod redis_keys;
@@ -60,6 +66,8 @@ mod signals;
 mod signatures;
 mod starting;
 mod test;
+#[path = "../support/servers/tokens.rs"]
+mod token_server;
 mod top;
 mod traces;
 mod trust;

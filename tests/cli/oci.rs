@@ -4,12 +4,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::deploy::{follower, hello, patched};
 use crate::harness::{Env, TOPIC, eventually, guest};
-use crate::registry_server::{PASSWORD, Registry, USER};
+use crate::registry_server::{PASSWORD, Registry, USER, Wants};
 
 /// The path as text.
 pub fn text(path: &Path) -> &str {
@@ -33,7 +35,7 @@ fn components(env: &Env) -> Vec<Value> {
 #[test]
 fn a_component_is_published_and_used_everywhere() {
     let env = Env::new();
-    let Some(registry) = Registry::start(&env.path(""), false) else { return };
+    let Some(registry) = Registry::start(&env.path(""), Wants::Nothing) else { return };
     let name = registry.name("team/hello:1.0");
     let pinned = publish(&env, &guest(), &name);
     assert_eq!(publish(&env, &guest(), &name), pinned, "the same component has the same digest");
@@ -100,7 +102,7 @@ fn a_component_is_published_and_used_everywhere() {
 #[test]
 fn all_processes_run_what_the_tag_stood_for() {
     let env = Env::new();
-    let Some(registry) = Registry::start(&env.path(""), false) else { return };
+    let Some(registry) = Registry::start(&env.path(""), Wants::Nothing) else { return };
     let name = registry.name("app:latest");
     let pinned = publish(&env, &guest(), &name);
     let worker = env.start(["run", &name, "--processes", "2"]);
@@ -128,25 +130,19 @@ fn all_processes_run_what_the_tag_stood_for() {
 #[test]
 fn the_login_is_dockers() {
     let mut env = Env::new();
-    let Some(registry) = Registry::start(&env.path(""), true) else { return };
+    let Some(registry) = Registry::start(&env.path(""), Wants::Login) else { return };
     let name = registry.name("private/app:1");
     let host = name.trim_start_matches("oci://").split('/').next().expect("a host").to_owned();
-    std::fs::create_dir(env.path("docker")).expect("a folder");
-    env.set("DOCKER_CONFIG", env.path("docker").display().to_string());
     let path = text(&guest()).to_owned();
     env.run(["publish", &path, &name]).refused(51, &["without a login", "docker login", "config.json"]);
-    let auths = |user: &str, password: &str| {
-        let auth = base64(&format!("{user}:{password}"));
-        json!({"auths": {(host.clone()): {"auth": auth}}}).to_string()
-    };
-    env.write("docker/config.json", auths(USER, "a wrong password"));
+    log_in(&env, &host, USER, "a wrong password");
     env.run(["publish", &path, &name]).refused(51, &["refuses this login"]);
-    env.write("docker/config.json", auths(USER, PASSWORD));
+    log_in(&env, &host, USER, PASSWORD);
     publish(&env, &guest(), &name);
     // Nothing secret is in the log, at any level.
     let pulled = env.run(["pull", &name, "-o", "a.wasm", "--log-level", "trace"]);
     pulled.ok();
-    for secret in [PASSWORD, &base64(&format!("{USER}:{PASSWORD}"))] {
+    for secret in [PASSWORD, &STANDARD.encode(format!("{USER}:{PASSWORD}"))] {
         assert!(!pulled.stderr.contains(secret), "{secret} is in the log");
     }
     // A helper has the login. It is a program on the PATH.
@@ -156,26 +152,26 @@ fn the_login_is_dockers() {
     );
     std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).expect("chmod");
     env.set("PATH", format!("{}:{}", env.path("").display(), std::env::var("PATH").unwrap_or_default()));
-    env.write("docker/config.json", json!({"credHelpers": {(host.clone()): "brrr"}}).to_string());
+    docker_config(&env, &json!({"credHelpers": {(host.clone()): "brrr"}}));
     env.run(["pull", &name, "-o", "b.wasm"]).ok();
-    env.write("docker/config.json", json!({"credsStore": "brrr"}).to_string());
+    docker_config(&env, &json!({"credsStore": "brrr"}));
     env.run(["inspect", &name]).ok();
     // A helper that is not there, and one that fails.
-    env.write("docker/config.json", json!({"credsStore": "missing"}).to_string());
+    docker_config(&env, &json!({"credsStore": "missing"}));
     env.run(["pull", &name]).refused(51, &["credential helper"]);
     env.write("docker-credential-brrr", format!("#!/bin/sh\nread -r server\necho {PASSWORD}\nexit 3\n"));
-    env.write("docker/config.json", json!({"credsStore": "brrr"}).to_string());
+    docker_config(&env, &json!({"credsStore": "brrr"}));
     let failed = env.run(["pull", &name]);
     failed.refused(51, &["docker-credential-brrr has failed"]);
     assert!(!failed.stderr.contains(PASSWORD), "{failed:?}");
-    env.write("docker/config.json", "no JSON");
+    env.write(".docker/config.json", "no JSON");
     env.run(["pull", &name]).refused(51, &[&name]);
 }
 
 #[test]
 fn what_is_no_component_is_refused_clearly() {
     let env = Env::new();
-    let Some(registry) = Registry::start(&env.path(""), false) else { return };
+    let Some(registry) = Registry::start(&env.path(""), Wants::Nothing) else { return };
     let name = registry.name("app:1");
     // Nothing there, and names that are none.
     env.run(["run", &name]).refused(40, &[&name, "no such component"]);
@@ -234,6 +230,18 @@ fn what_is_no_component_is_refused_clearly() {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
+/// Writes docker's settings.
+pub fn docker_config(env: &Env, config: &Value) {
+    std::fs::create_dir_all(env.path(".docker")).expect("a folder");
+    env.write(".docker/config.json", config.to_string());
+}
+
+/// Logs in, as `docker login` does.
+pub fn log_in(env: &Env, host: &str, user: &str, password: &str) {
+    let auth = STANDARD.encode(format!("{user}:{password}"));
+    docker_config(env, &json!({"auths": {host: {"auth": auth}}}));
+}
+
 fn get(url: &str) -> Value {
     let answer = ureq::get(url).header("accept", "application/vnd.oci.image.manifest.v1+json").call();
     let text = answer.expect("an answer").body_mut().read_to_string().expect("text");
@@ -249,17 +257,4 @@ fn blob(registry: &Registry, name: &str, bytes: &[u8]) -> String {
     let put = ureq::put(format!("{location}{sign}digest={digest}")).send(bytes).expect("a blob");
     assert_eq!(put.status(), 201);
     digest
-}
-
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in text.as_bytes().chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for n in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * n) & 63) as usize];
-            out.push(if n <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    out
 }

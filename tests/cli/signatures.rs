@@ -11,7 +11,7 @@ use crate::deploy::{follower_with, hello, patched, push};
 use crate::harness::{Env, TOPIC, eventually, guest};
 use crate::oci::{publish, text};
 use crate::push_http::{PUSH, gateway};
-use crate::registry_server::Registry;
+use crate::registry_server::{Registry, Wants};
 use crate::servers::missing;
 
 /// Is minisign there?
@@ -204,7 +204,7 @@ fn signatures_go_through_a_registry() {
         return;
     }
     let env = Env::new();
-    let Some(registry) = Registry::start(&env.path(""), false) else { return };
+    let Some(registry) = Registry::start(&env.path(""), Wants::Nothing) else { return };
     let me = keys(&env, "me");
     let component = copy(&env, "app.wasm", "Hello, ");
     let name = registry.name("app:1");

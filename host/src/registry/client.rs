@@ -1,24 +1,21 @@
 //! Pulls components from a registry, and publishes them.
 
-use std::sync::Once;
+use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::digest::Digest;
-use brrr_worker::text::shortened;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use oci_client::client::{Client, ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError;
-use oci_client::secrets::RegistryAuth;
-use oci_client::{RegistryOperation, secrets};
+use futures_util::{StreamExt as _, stream};
+use oci_client::client::Client;
+use oci_client::errors::{OciDistributionError, OciEnvelope};
+use reqwest::StatusCode;
+use reqwest::header::ACCEPT;
 
-use super::error::error_chain;
+use super::access::{Access, Operation};
+use super::http::{self, Redirects};
 use super::layout::{self, About, Layer};
-use super::{Reference, RegistryError, login};
-
-/// How long connecting may take, and how long the registry may send nothing.
-const CONNECT: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_secs(30);
+use super::login::{self, Login};
+use super::{Reference, RegistryError};
 
 /// How long the answer with a manifest may take, with the login.
 const ANSWER: Duration = Duration::from_mins(1);
@@ -28,6 +25,12 @@ const TRANSFER: Duration = Duration::from_mins(10);
 
 /// The most bytes of a manifest. Registries themselves take 4 MiB.
 const LARGEST_MANIFEST: usize = 4 << 20;
+
+/// The most bytes of an answer that says what is wrong.
+const LARGEST_ERROR: usize = 64 << 10;
+
+/// The bytes of a component that are sent at once.
+const PIECE: usize = 4 << 20;
 
 /// A component that was pulled.
 pub struct Pulled {
@@ -40,9 +43,9 @@ pub struct Pulled {
 
 /// A place in a registry, with the login for it.
 pub struct Registry {
-    client: Client,
+    http: reqwest::Client,
     reference: Reference,
-    auth: RegistryAuth,
+    login: Login,
 }
 
 impl Registry {
@@ -51,28 +54,13 @@ impl Registry {
     /// # Errors
     /// When docker's login for the registry can't be used, or this machine has no certificates.
     pub async fn open(reference: &Reference) -> Result<Self, RegistryError> {
-        use_our_tls();
-        let protocol = match reference.is_local() {
-            true => ClientProtocol::HttpsExcept(vec![reference.inner().resolve_registry().to_owned()]),
-            false => ClientProtocol::Https,
-        };
-        // (`Client::new` would panic where `try_from` fails.)
-        let client = Client::try_from(ClientConfig {
-            protocol,
-            connect_timeout: Some(CONNECT),
-            read_timeout: Some(SILENCE),
-            user_agent: concat!("brrr-host/", env!("CARGO_PKG_VERSION")),
-            platform_resolver: None,
-            ..ClientConfig::default()
-        });
-        let client =
-            client.map_err(|error| RegistryError::NoClient { reason: shortened(&error_chain(&error), 300) })?;
+        let http = http::client(reference, Redirects::Anywhere).map_err(RegistryError::no_client)?;
         let registry = reference.registry().to_owned();
         // A helper is a program, which may ask the user.
         let found = tokio::task::spawn_blocking(move || login::find(&registry)).await;
         let found = found.unwrap_or_else(|panic| Err(format!("docker's login can't be read ({panic})")));
-        let auth = found.map_err(|reason| RegistryError::BadLogin { reference: reference.clone(), reason })?;
-        Ok(Self { client, reference: reference.clone(), auth })
+        let login = found.map_err(|reason| RegistryError::BadLogin { reference: reference.clone(), reason })?;
+        Ok(Self { http, reference: reference.clone(), login })
     }
 
     /// What the tag stands for now: the component by the digest of its manifest.
@@ -80,7 +68,7 @@ impl Registry {
     /// # Errors
     /// When there is no component, or the registry can't be used.
     pub async fn resolve(&self) -> Result<Reference, RegistryError> {
-        self.manifest().await.map(|(_, pinned)| pinned)
+        self.manifest(&self.access(Operation::Pull, None)).await.map(|(_, pinned)| pinned)
     }
 
     /// Pulls the component. The manifest is checked by its digest, if the reference has one, and the component by that of the
@@ -89,22 +77,12 @@ impl Registry {
     /// # Errors
     /// When there is no component, or the registry can't be used.
     pub async fn pull(&self) -> Result<Pulled, RegistryError> {
-        let (layer, pinned) = self.manifest().await?;
-        let digest = format!("sha256:{}", layer.digest);
-        let pulling = async {
-            let mut blob = self.client.pull_blob_stream(self.reference.inner(), digest.as_str()).await?;
-            // The layout bounds the size.
-            let mut bytes = Vec::with_capacity(usize::try_from(layer.size).unwrap_or_default());
-            while let Some(part) = blob.stream.next().await {
-                let part = part.map_err(OciDistributionError::IoError)?;
-                if bytes.len() + part.len() > bytes.capacity() {
-                    return Ok(None);
-                }
-                bytes.extend_from_slice(&part);
-            }
-            Ok(Some(bytes))
-        };
-        let bytes = self.within(TRANSFER, pulling).await?;
+        let access = self.access(Operation::Pull, None);
+        let (layer, pinned) = self.manifest(&access).await?;
+        let url = self.reference.blob_url(layer.digest);
+        // The layout bounds the size.
+        let most = usize::try_from(layer.size).unwrap_or_default();
+        let bytes = self.within(TRANSFER, &access, self.get(&access, url, layout::ANY, most)).await?;
         let other = |what: &str| RegistryError::OtherBytes { reference: pinned.clone(), what: what.to_owned() };
         let bytes = bytes.ok_or_else(|| other("its component is larger than its manifest says"))?;
         if bytes.len() as u64 != layer.size || Digest::of(&bytes) != layer.digest {
@@ -126,31 +104,54 @@ impl Registry {
         let config = Bytes::from(layout::config(&component, about));
         let manifest = Bytes::from(layout::manifest(&component, &config, signatures));
         let digest = Digest::of(&manifest);
-        let name = self.reference.inner();
+        let publisher = http::publisher(&self.reference).map_err(RegistryError::no_client)?;
+        let access = self.access(Operation::Publish, Some(publisher.clone()));
         let publishing = async {
-            self.client.auth(name, &self.auth, RegistryOperation::Push).await?;
             for blob in [component, config] {
-                let digest = format!("sha256:{}", Digest::of(&blob));
-                if !self.client.blob_exists(name, &digest).await? {
-                    self.client.push_blob(name, blob, &digest).await?;
-                }
+                self.push(&publisher, &access, blob).await?;
             }
+            access.ready().await?;
             let kind = layout::MANIFEST.parse().unwrap_or_else(|_| unreachable!("it is text"));
-            self.client.push_manifest_raw(name, manifest, kind).await
+            publisher.push_manifest_raw(self.reference.inner(), manifest, kind).await
         };
-        self.within(TRANSFER, publishing).await?;
+        self.within(TRANSFER, &access, publishing).await?;
         Ok(self.reference.pinned(digest))
     }
 
-    /// The component of the manifest, and the reference by the manifest's digest.
-    async fn manifest(&self) -> Result<(Layer, Reference), RegistryError> {
+    /// Sends bytes, unless the registry has them.
+    async fn push(&self, publisher: &Client, access: &Arc<Access>, blob: Bytes) -> Result<(), OciDistributionError> {
         let name = self.reference.inner();
-        let asked = self.client.pull_manifest_raw(name, &self.auth, &layout::ACCEPTED);
-        let (manifest, _) = self.within(ANSWER, asked).await?;
-        let not = |reason| RegistryError::NotAComponent { reference: self.reference.clone(), reason };
-        if manifest.len() > LARGEST_MANIFEST {
-            return Err(not(format!("its manifest has more than {} MiB", LARGEST_MANIFEST >> 20)));
+        let digest = format!("sha256:{}", Digest::of(&blob));
+        access.ready().await?;
+        if publisher.blob_exists(name, &digest).await? {
+            return Ok(());
         }
+        let pieces = (0..blob.len()).step_by(PIECE).map(|from| blob.slice(from..blob.len().min(from + PIECE)));
+        let pieces: Vec<Bytes> = pieces.collect();
+        let renewing = access.clone();
+        // A token may run out before a large component is sent.
+        let pieces = stream::iter(pieces).then(move |piece| {
+            let access = renewing.clone();
+            async move { access.ready().await.map(|()| piece) }
+        });
+        match publisher.push_blob_stream(name, pieces, &digest, None).await {
+            // Some registries take no pieces. This tries again without.
+            Err(OciDistributionError::SpecViolationError(_)) => {
+                access.ready().await?;
+                publisher.push_blob(name, blob, &digest).await.map(|_| ())
+            }
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// The component of the manifest, and the reference by the manifest's digest.
+    async fn manifest(&self, access: &Access) -> Result<(Layer, Reference), RegistryError> {
+        let not = |reason| RegistryError::NotAComponent { reference: self.reference.clone(), reason };
+        let kinds = layout::ACCEPTED.join(", ");
+        let asked = self.get(access, self.reference.manifest_url(), &kinds, LARGEST_MANIFEST);
+        let manifest = self.within(ANSWER, access, asked).await?;
+        let too_large = || not(format!("its manifest has more than {} MiB", LARGEST_MANIFEST >> 20));
+        let manifest = manifest.ok_or_else(too_large)?;
         let digest = Digest::of(&manifest);
         if self.reference.digest().is_some_and(|wanted| wanted != digest) {
             let what = format!("its manifest is that of sha256:{digest}");
@@ -159,29 +160,47 @@ impl Registry {
         Ok((layout::component(&manifest).map_err(not)?, self.reference.pinned(digest)))
     }
 
+    /// The bytes at an address of the registry. `None`: they are too many. (oci-client could get them as well, but reads manifests
+    /// and answers with errors whatever their size.)
+    async fn get(
+        &self,
+        access: &Access,
+        url: String,
+        kinds: &str,
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, OciDistributionError> {
+        let request = self.http.get(&url).header(ACCEPT, kinds);
+        let answer = access.show(request).await?.send().await?;
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return Ok(http::read(answer, most).await?);
+        }
+        let said = http::read(answer, LARGEST_ERROR).await?;
+        let envelope = said.and_then(|said| serde_json::from_slice::<OciEnvelope>(&said).ok());
+        Err(match envelope.filter(|envelope| status.is_client_error() && !envelope.errors.is_empty()) {
+            Some(envelope) => OciDistributionError::RegistryError { envelope, url },
+            None => OciDistributionError::ServerError { code: status.as_u16(), url, message: String::new() },
+        })
+    }
+
+    fn access(&self, operation: Operation, publisher: Option<Client>) -> Arc<Access> {
+        Arc::new(Access::new(&self.reference, operation, self.login.clone(), self.http.clone(), publisher))
+    }
+
     /// Waits for an answer of the registry, but not for ever.
     async fn within<T>(
         &self,
         limit: Duration,
+        access: &Access,
         answer: impl Future<Output = Result<T, OciDistributionError>>,
     ) -> Result<T, RegistryError> {
-        let reference = &self.reference;
-        let with_login = !matches!(self.auth, secrets::RegistryAuth::Anonymous);
         match tokio::time::timeout(limit, answer).await {
-            Ok(answer) => answer.map_err(|error| RegistryError::of(reference, with_login, error)),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(access.failed(error).await),
             Err(_) => {
                 let reason = format!("it has not answered in full within {} s", limit.as_secs());
-                Err(RegistryError::Unreachable { reference: reference.clone(), reason })
+                Err(RegistryError::Unreachable { reference: self.reference.clone(), reason })
             }
         }
     }
-}
-
-/// The client uses the TLS that the process has chosen. Everything here uses ring's.
-fn use_our_tls() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // This fails if somebody has chosen already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
 }

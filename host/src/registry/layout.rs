@@ -17,6 +17,9 @@ pub const ACCEPTED: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 
+/// The types of a component's bytes. Registries send them as bytes of any type.
+pub const ANY: &str = "*/*";
+
 /// The type of the configuration, and of the layer.
 const CONFIG: &str = "application/vnd.wasm.config.v0+json";
 const LAYER: &str = "application/wasm";

@@ -4,13 +4,17 @@
 //! configuration of the type `application/vnd.wasm.config.v0+json`. Other tools read and write the same (`wkg`).
 //!
 //! - `reference`: the notation; `layout`: manifests and configurations as JSON (both pure)
-//! - `login`: what `docker login` has kept; `client`: pulls and publishes; `error`: what can go wrong
+//! - `login`: what `docker login` has kept; `access`: shows it to the registry; `token`: gets a token for it
+//! - `http`: the HTTP clients; `client`: pulls and publishes; `error`: what can go wrong
 
+mod access;
 mod client;
 mod error;
+mod http;
 mod layout;
 mod login;
 mod reference;
+mod token;
 
 pub use client::{Pulled, Registry};
 pub use error::RegistryError;

@@ -80,19 +80,41 @@ impl Reference {
 
     /// True if the registry is on this machine. It is spoken to without TLS, as docker does.
     pub fn is_local(&self) -> bool {
-        let host = self.registry();
         // Not the colons inside of an IPv6 address.
-        let host = match host.strip_prefix('[') {
-            Some(rest) => rest.split(']').next().unwrap_or_default(),
-            None => host.split(':').next().unwrap_or_default(),
-        };
-        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        let registry = self.registry();
+        is_loopback(match registry.starts_with('[') {
+            true => registry.split_inclusive(']').next().unwrap_or_default(),
+            false => registry.split(':').next().unwrap_or_default(),
+        })
+    }
+
+    /// An address in the registry's API.
+    pub(super) fn url(&self, path: &str) -> String {
+        let scheme = if self.is_local() { "http" } else { "https" };
+        format!("{scheme}://{}/v2/{path}", self.inner.resolve_registry())
+    }
+
+    /// The address of some bytes.
+    pub(super) fn blob_url(&self, digest: Digest) -> String {
+        self.url(&format!("{}/blobs/sha256:{digest}", self.inner.repository()))
+    }
+
+    /// The address of the manifest.
+    pub(super) fn manifest_url(&self) -> String {
+        let which = self.inner.digest().or(self.inner.tag()).unwrap_or_default();
+        self.url(&format!("{}/manifests/{which}", self.inner.repository()))
     }
 
     /// As the client of registries takes it.
     pub(super) fn inner(&self) -> &oci_client::Reference {
         &self.inner
     }
+}
+
+/// True if this host, as URLs write it, is this machine itself.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl fmt::Display for Reference {
