@@ -173,7 +173,7 @@ fn every_pair_of_crashes_heals() {
     assert!(SMALL.iter().all(|name| GRAPHS.iter().any(|graph| graph.name == *name)), "a graph has another name now");
     for (graph, length) in graphs() {
         let window = if SMALL.contains(&graph.name) { length } else { WINDOW };
-        let stride = if SMALL.contains(&graph.name) { 1 } else { stride().min(11) };
+        let stride = if SMALL.contains(&graph.name) { 1 } else { stride().min(17) };
         points += length + 1;
         for first in 0..=length {
             for second in (first + first % stride as i64..=first + window).step_by(stride) {
@@ -231,7 +231,7 @@ fn a_slow_worker_sees_a_job_end() {
 /// then it dies.
 #[test]
 fn every_zombie_is_harmless() {
-    let (mut histories, stride) = (0, stride().min(13));
+    let (mut histories, stride) = (0, stride().min(23));
     for (graph, length) in graphs() {
         for first in 0..=length {
             for second in (first + first % stride as i64..=first + WINDOW).step_by(stride) {
