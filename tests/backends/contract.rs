@@ -47,6 +47,8 @@ macro_rules! contract_for {
                 concurrent_swaps_lose_nothing
                 a_list_comes_in_pages
                 a_changing_list_shows_all_records_that_stay
+                ids_are_listed_however_records_are_written
+                writers_at_once_leave_a_correct_list
                 known_times_of_writing_are_correct
                 removing_affects_no_other_records;
             listing:
