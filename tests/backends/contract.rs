@@ -157,6 +157,7 @@ macro_rules! contract_for {
                 a_dry_run_removes_nothing
                 peers_keep_values
                 parents_of_an_ended_job_wait_for_no_later_value
+                a_job_that_only_a_promise_holds_up_goes_at_once
                 a_live_job_with_unnamed_children_keeps_everything;
             shipping:
                 a_component_goes_in_and_out
