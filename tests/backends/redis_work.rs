@@ -10,7 +10,7 @@ use std::time::Duration;
 use brrr_backends::{Redis, redis::RedisOptions};
 use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::listing::Listing;
-use brrr_protocol::model::{Call, CallHash, PROMISE};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, PROMISE};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, Kind, MessageState, Outgoing, Queue, Store, Swap, Work};
 use brrr_protocol::records::{JobEnd, JobRecord, JobState, RunRecord};
@@ -20,7 +20,7 @@ use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{Value, cmd};
 use support::servers::Server;
-use support::servers::redis::Flavour;
+use support::servers::redis::{Flavour, WITHOUT_SCRIPTS};
 
 fn server(more: &[&str]) -> Option<Server> {
     Flavour::Redis.start(None, more)
@@ -366,6 +366,50 @@ async fn lists_and_collections_do_not_depend_on_other_records() {
     let (Some(few), Some(many)) = (commands_beside(10).await, commands_beside(1_500).await) else { return };
     eprintln!("commands of lists, and of a collection without anything old: {few:?}");
     assert_eq!(few, many);
+}
+
+/// Lists look at the records, so an id that is left without one would not be seen there, and the set would only grow.
+#[tokio::test]
+async fn an_id_is_removed_with_its_record() {
+    let Some(server) = server(&[]) else { return };
+    let mut raw = raw(&server).await;
+    let user = format!("{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@");
+    for user in ["", &*user] {
+        let url = format!("redis://{user}127.0.0.1:{}", server.port);
+        let redis = Redis::connect(RedisOptions::new(url)).await.unwrap();
+        let child = CallHash::from("child");
+        let (key, bytes) = (Key::unnotified(&child), Bytes::from_static(b"x"));
+        let ids = async |raw: &mut MultiplexedConnection| {
+            let mut range = cmd("ZRANGE");
+            range.arg("brrr:ids:unnotified").arg(0).arg(-1);
+            range.query_async::<Vec<String>>(raw).await.unwrap()
+        };
+        redis.put(&key, bytes.clone()).await.unwrap();
+        assert_eq!(ids(&mut raw).await, ["child"]);
+        assert_eq!(redis.swap(&key, Some(&bytes), None).await.unwrap(), Swap::Done);
+        assert_eq!(ids(&mut raw).await, [""; 0]);
+        assert_eq!(redis.swap(&key, None, Some(bytes)).await.unwrap(), Swap::Done);
+        assert_eq!(ids(&mut raw).await, ["child"]);
+        redis.remove_many(std::slice::from_ref(&key)).await.unwrap();
+        assert_eq!(ids(&mut raw).await, [""; 0]);
+        // A parent of a peer has no `run` record, so a failure does not notify it, and a later value does.
+        let entry = Return { job_id: "job".into(), parent: "theirs".into(), topic: "t".into() };
+        let pending = PendingReturns { returns: [entry].into(), scheduled_at: Some(1) };
+        redis.put(&Key::pending_returns(&child), pending.encode()).await.unwrap();
+        let work = |job_id: &str| Work {
+            message: Message { job_id: job_id.into(), call: child.clone() },
+            topic: "t".into(),
+            receipt: None,
+            ends_job: false,
+            now: 1_000_000,
+            log: None,
+        };
+        redis.fail(&work("job"), &Failure::new(FailureKind::Error, "task", "no")).await.unwrap();
+        assert_eq!(ids(&mut raw).await, ["child"]);
+        redis.complete(&work("other"), Bytes::new()).await.unwrap();
+        assert_eq!(ids(&mut raw).await, [""; 0]);
+        redis.remove_many(&[Key::value(&child), Key::failure(&child, &"job".into())]).await.unwrap();
+    }
 }
 
 /// A collection passes over all keys once. If a promise kept a job, it does so once more.
