@@ -47,6 +47,8 @@ macro_rules! contract_for {
                 concurrent_swaps_lose_nothing
                 a_list_comes_in_pages
                 a_changing_list_shows_all_records_that_stay
+                ids_are_listed_however_records_are_written
+                writers_at_once_leave_a_correct_list
                 known_times_of_writing_are_correct
                 removing_affects_no_other_records;
             listing:
@@ -155,6 +157,7 @@ macro_rules! contract_for {
                 a_dry_run_removes_nothing
                 peers_keep_values
                 parents_of_an_ended_job_wait_for_no_later_value
+                a_job_that_only_a_promise_holds_up_goes_at_once
                 a_live_job_with_unnamed_children_keeps_everything;
             shipping:
                 a_component_goes_in_and_out

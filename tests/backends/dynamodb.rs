@@ -16,8 +16,11 @@ use aws_sdk_dynamodb::types::{
 use brrr_backends::dynamodb::{self, DynamoDb};
 use brrr_backends::{Combined, Memory};
 use brrr_protocol::ErrorKind;
-use brrr_protocol::model::{CallHash, JobId};
+use brrr_protocol::gc::{Collector, Plan};
+use brrr_protocol::listing::Listing;
+use brrr_protocol::model::{CallHash, JobId, system_now};
 use brrr_protocol::ports::{Backend, Counters as _, Key, Kind, Store as _, Swap};
+use brrr_protocol::records::JobRecord;
 use bytes::Bytes;
 use support::aws::{config, namespace, table};
 use support::proxy::Proxy;
@@ -69,10 +72,18 @@ async fn namespaces_are_separate() {
     a.incr("n", 1).await.unwrap();
     assert_eq!(b.get(&key).await.unwrap(), None);
     assert_eq!(b.incr("n", 1).await.unwrap(), 1);
-    assert_eq!(
-        (a.list(&Kind::Job, None, 9).await.unwrap().ids.len(), b.list(&Kind::Job, None, 9).await.unwrap().ids.len()),
-        (1, 0)
-    );
+    let tasks = Key::new("t", Kind::Tasks);
+    a.put(&tasks, Bytes::from_static(b"a")).await.unwrap();
+    for (store, ids) in [(&a, vec!["c", "t"]), (&b, vec![])] {
+        let mut found = Vec::new();
+        for kind in [Kind::Job, Kind::Tasks] {
+            let mut listing = Listing::of(store, kind);
+            while let Some(page) = listing.next().await.unwrap() {
+                found.extend(page);
+            }
+        }
+        assert_eq!(found, ids);
+    }
 }
 
 #[tokio::test]
@@ -228,6 +239,69 @@ async fn with_memory(port: u16, namespace: String) -> Arc<dyn Backend> {
     let store = Arc::new(DynamoDb::new(options, &config(port).await).unwrap());
     let memory = Arc::new(Memory::new());
     Arc::new(Combined { name: "test".into(), store, queue: memory.clone(), counters: memory, events: None })
+}
+
+/// What is listed of a kind of which there are few costs the same however much else the table holds. So does a collection that
+/// finds nothing old. (A scan reads 1 MB in a request.)
+#[tokio::test]
+async fn lists_and_collections_do_not_read_the_table() {
+    let Some(server) = shared() else { return };
+    let proxy = Proxy::start(server.port);
+    let namespace = namespace();
+    let backend = with_memory(proxy.port, namespace).await;
+    let store = backend.store();
+    for kind in Kind::LISTED {
+        let records: Vec<(Key, Bytes)> =
+            (0..10).map(|n| (Key::new(&format!("id {n}"), kind.clone()), vec![n; 100_000].into())).collect();
+        store.put_many(&records).await.unwrap();
+    }
+    store.put(&Key::job(&"job".into()), JobRecord::new("c".into(), "t".into(), system_now()).encode()).await.unwrap();
+    proxy.take_counts();
+    for kind in Kind::LISTED {
+        assert_eq!(store.list(&kind, None, 100).await.unwrap().ids.len(), 10);
+        assert_eq!(proxy.take_counts(), [("Query".to_owned(), 1)].into(), "{kind:?}");
+    }
+    let plan = Plan { now: system_now(), older_than: Duration::from_secs(1), dry_run: false };
+    let collected = Collector::new(backend.clone()).collect(&plan, |_, _| ()).await.unwrap();
+    let counts = proxy.take_counts();
+    eprintln!("a collection without anything old: {counts:?}");
+    assert!(collected.jobs == 0 && !counts.contains_key("Scan"), "{counts:?}");
+}
+
+/// A record and its entry in the list of its kind are written by one request, and once although its answer is lost.
+#[tokio::test]
+async fn a_record_and_its_entry_are_one_write() {
+    let Some(server) = shared() else { return };
+    let proxy = Proxy::start(server.port);
+    let namespace = namespace();
+    table(TABLE, &namespace).await;
+    let options = dynamodb::DynamoDbOptions { table: TABLE.into(), namespace };
+    let store = DynamoDb::new(options, &config(proxy.port).await).unwrap();
+    let (key, a, b) = (Key::new("t", Kind::Tasks), Bytes::from_static(b"a"), Bytes::from_static(b"b"));
+    let ids = async || store.list(&Kind::Tasks, None, 9).await.unwrap().ids;
+    for lost in [false, true] {
+        let lose = || {
+            if lost {
+                proxy.lose_next("TransactWriteItems")
+            }
+        };
+        proxy.take_counts();
+        lose();
+        assert_eq!(store.swap(&key, None, Some(a.clone())).await.unwrap(), Swap::Done);
+        lose();
+        store.put(&key, a.clone()).await.unwrap();
+        // A record that is there has its entry.
+        assert_eq!(store.swap(&key, Some(&a), Some(b.clone())).await.unwrap(), Swap::Done);
+        assert_eq!(store.swap(&key, Some(&a), None).await.unwrap(), Swap::Mismatch(Some(b.clone())));
+        assert_eq!(ids().await, ["t"]);
+        lose();
+        assert_eq!(store.swap(&key, Some(&b), None).await.unwrap(), Swap::Done);
+        assert_eq!((ids().await, store.get(&key).await.unwrap()), (vec![], None));
+        let counts = proxy.take_counts();
+        let transactions = if lost { 7 } else { 4 };
+        assert_eq!((counts["TransactWriteItems"], counts["PutItem"]), (transactions, 1), "{counts:?}");
+        assert!(!counts.contains_key("DeleteItem"), "{counts:?}");
+    }
 }
 
 /// The requests are counted at the server. The count includes the requests of the client while it waits.

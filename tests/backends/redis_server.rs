@@ -12,7 +12,7 @@ use brrr_protocol::ErrorKind;
 use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{Call, Topic};
 use brrr_protocol::ports::{
-    Backend, BackendParts as _, Counters, JobQuery, Key, NewJob, Outgoing, Queue, Store, Work, message_counter,
+    Backend, BackendParts as _, Counters, JobQuery, Key, Kind, NewJob, Outgoing, Queue, Store, Work, message_counter,
 };
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
@@ -240,6 +240,52 @@ async fn a_full_server_and_foreign_keys_are_named() {
     let error = redis.complete(&work, "v".into()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Full, "{error}");
     assert_eq!(redis.get(&Key::value(&"late".into())).await.unwrap(), None);
+}
+
+/// The set of the ids of a kind is written with its records. A server that is full, and a set that another program has replaced, stop
+/// both, and are named.
+#[tokio::test]
+async fn a_record_is_not_written_without_its_id() {
+    let Some(server) = server(&[]) else { return };
+    let mut raw = raw(&server).await;
+    let user = format!("{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@");
+    for user in ["", &*user] {
+        let redis =
+            Redis::connect(RedisOptions::new(format!("redis://{user}127.0.0.1:{}", server.port))).await.unwrap();
+        let (key, value) = (Key::tasks(&"t".into()), Bytes::from_static(b"x"));
+        cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").query_async::<Value>(&mut raw).await.unwrap();
+        for error in
+            [redis.put(&key, value.clone()).await.err(), redis.swap(&key, None, Some(value.clone())).await.err()]
+        {
+            let error = error.expect("no room");
+            assert!(error.kind == ErrorKind::Full && error.reason.contains("`maxmemory`"), "{error}");
+        }
+        cmd("CONFIG").arg("SET").arg("maxmemory").arg("0").query_async::<Value>(&mut raw).await.unwrap();
+        assert_eq!(redis.get(&key).await.unwrap(), None);
+        cmd("SET").arg("brrr:ids:tasks").arg("x").query_async::<Value>(&mut raw).await.unwrap();
+        let errors = [
+            redis.swap(&key, None, Some(value.clone())).await.err(),
+            redis.put_if(&key, value.clone(), &Key::tasks(&"u".into())).await.err(),
+            redis.put(&key, value.clone()).await.err(),
+            redis.list(&Kind::Tasks, None, 9).await.err(),
+        ];
+        for error in errors {
+            let error = error.expect("something else is there");
+            assert!(error.kind == ErrorKind::Corrupt && error.reason.contains("the key brrr:ids:tasks"), "{error}");
+        }
+        cmd("DEL").arg("brrr:ids:tasks").query_async::<Value>(&mut raw).await.unwrap();
+        // Whoever repeats the write has both.
+        redis.put(&key, value).await.unwrap();
+        assert_eq!(redis.list(&Kind::Tasks, None, 9).await.unwrap().ids, ["t"]);
+        // Something else at the key of a record that was there is listed, and a reader reports it. Nothing is listed of a deleted
+        // key.
+        cmd("SET").arg("brrr:topic:t").arg("x").query_async::<Value>(&mut raw).await.unwrap();
+        assert_eq!(redis.list(&Kind::Tasks, None, 9).await.unwrap().ids, ["t"]);
+        let error = redis.put(&key, Bytes::new()).await.unwrap_err();
+        assert!(error.kind == ErrorKind::Malformed && error.reason.contains("the key brrr:topic:t"), "{error}");
+        cmd("DEL").arg("brrr:topic:t").query_async::<Value>(&mut raw).await.unwrap();
+        assert_eq!(redis.list(&Kind::Tasks, None, 9).await.unwrap().ids, [""; 0]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

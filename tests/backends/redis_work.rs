@@ -8,17 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_backends::{Redis, redis::RedisOptions};
-use brrr_protocol::model::{Call, CallHash};
+use brrr_protocol::gc::{Collector, Plan};
+use brrr_protocol::listing::Listing;
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, PROMISE};
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, MessageState, Outgoing, Queue, Store, Swap, Work};
-use brrr_protocol::records::RunRecord;
+use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, Kind, MessageState, Outgoing, Queue, Store, Swap, Work};
+use brrr_protocol::records::{JobEnd, JobRecord, JobState, RunRecord};
 use brrr_protocol::replay::Wait;
-use brrr_protocol::wire::{Message, PendingReturns};
+use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{Value, cmd};
 use support::servers::Server;
-use support::servers::redis::Flavour;
+use support::servers::redis::{Flavour, WITHOUT_SCRIPTS};
 
 fn server(more: &[&str]) -> Option<Server> {
     Flavour::Redis.start(None, more)
@@ -314,4 +316,130 @@ async fn delayed_messages_are_read_in_pages() {
         .unwrap();
     assert_eq!((looks, seen.len()), (10_000, 10_000));
     assert_eq!(calls(&info(&mut raw, "commandstats").await, "zrangebyscore"), 11);
+}
+
+async fn commands(raw: &mut MultiplexedConnection) -> (u64, u64) {
+    let stats = info(raw, "commandstats").await;
+    let all = stats.lines().filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
+    (all.sum(), calls(&stats, "scan"))
+}
+
+fn collection(backend: &Redis) -> Collector {
+    Collector::new(Arc::new(backend.clone()))
+}
+
+fn plan(now: u64) -> Plan {
+    Plan { now, older_than: Duration::from_secs(1), dry_run: false }
+}
+
+/// The commands of one list of each kind of which there are few, and of a collection that finds nothing old, beside `others` other
+/// calls for whose values a live job waits.
+async fn commands_beside(others: usize) -> Option<Vec<u64>> {
+    let server = server(&[])?;
+    let (redis, mut raw) = (open(&server).await, raw(&server).await);
+    for n in 0..others {
+        wait_for(&redis, &format!("parent {n}"), &format!("child {n}")).await;
+    }
+    redis.put(&Key::job(&"job".into()), JobRecord::new("c".into(), "t".into(), 1).encode()).await.unwrap();
+    for kind in Kind::LISTED {
+        for n in 0..10 {
+            redis.put(&Key::new(&format!("id {n}"), kind.clone()), Bytes::from_static(b"x")).await.unwrap();
+        }
+    }
+    let mut costs = Vec::new();
+    for kind in Kind::LISTED {
+        let before = commands(&mut raw).await.0;
+        assert_eq!(redis.list(&kind, None, 100).await.unwrap().ids.len(), 10);
+        costs.push(commands(&mut raw).await.0 - before);
+    }
+    let before = commands(&mut raw).await;
+    let collected = collection(&redis).collect(&plan(1_000_000), |_, _| ()).await.unwrap();
+    assert_eq!((collected.jobs, collected.left), (0, 0));
+    let after = commands(&mut raw).await;
+    assert_eq!(after.1, before.1, "a collection that finds nothing old passes over all keys");
+    costs.push(after.0 - before.0);
+    Some(costs)
+}
+
+#[tokio::test]
+async fn lists_and_collections_do_not_depend_on_other_records() {
+    let (Some(few), Some(many)) = (commands_beside(10).await, commands_beside(1_500).await) else { return };
+    eprintln!("commands of lists, and of a collection without anything old: {few:?}");
+    assert_eq!(few, many);
+}
+
+/// Lists look at the records, so an id that is left without one would not be seen there, and the set would only grow.
+#[tokio::test]
+async fn an_id_is_removed_with_its_record() {
+    let Some(server) = server(&[]) else { return };
+    let mut raw = raw(&server).await;
+    let user = format!("{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@");
+    for user in ["", &*user] {
+        let url = format!("redis://{user}127.0.0.1:{}", server.port);
+        let redis = Redis::connect(RedisOptions::new(url)).await.unwrap();
+        let child = CallHash::from("child");
+        let (key, bytes) = (Key::unnotified(&child), Bytes::from_static(b"x"));
+        let ids = async |raw: &mut MultiplexedConnection| {
+            let mut range = cmd("ZRANGE");
+            range.arg("brrr:ids:unnotified").arg(0).arg(-1);
+            range.query_async::<Vec<String>>(raw).await.unwrap()
+        };
+        redis.put(&key, bytes.clone()).await.unwrap();
+        assert_eq!(ids(&mut raw).await, ["child"]);
+        assert_eq!(redis.swap(&key, Some(&bytes), None).await.unwrap(), Swap::Done);
+        assert_eq!(ids(&mut raw).await, [""; 0]);
+        assert_eq!(redis.swap(&key, None, Some(bytes)).await.unwrap(), Swap::Done);
+        assert_eq!(ids(&mut raw).await, ["child"]);
+        redis.remove_many(std::slice::from_ref(&key)).await.unwrap();
+        assert_eq!(ids(&mut raw).await, [""; 0]);
+        // A parent of a peer has no `run` record, so a failure does not notify it, and a later value does.
+        let entry = Return { job_id: "job".into(), parent: "theirs".into(), topic: "t".into() };
+        let pending = PendingReturns { returns: [entry].into(), scheduled_at: Some(1) };
+        redis.put(&Key::pending_returns(&child), pending.encode()).await.unwrap();
+        let work = |job_id: &str| Work {
+            message: Message { job_id: job_id.into(), call: child.clone() },
+            topic: "t".into(),
+            receipt: None,
+            ends_job: false,
+            now: 1_000_000,
+            log: None,
+        };
+        redis.fail(&work("job"), &Failure::new(FailureKind::Error, "task", "no")).await.unwrap();
+        assert_eq!(ids(&mut raw).await, ["child"]);
+        redis.complete(&work("other"), Bytes::new()).await.unwrap();
+        assert_eq!(ids(&mut raw).await, [""; 0]);
+        redis.remove_many(&[Key::value(&child), Key::failure(&child, &"job".into())]).await.unwrap();
+    }
+}
+
+/// A collection passes over all keys once. If a promise kept a job, it does so once more.
+#[tokio::test]
+async fn a_collection_makes_one_pass() {
+    let Some(server) = server(&[]) else { return };
+    let (redis, mut raw) = (open(&server).await, raw(&server).await);
+    for n in 0..1_500 {
+        wait_for(&redis, &format!("parent {n}"), &format!("child {n}")).await;
+    }
+    redis.put(&Key::job(&"job".into()), JobRecord::new("c".into(), "t".into(), 1).encode()).await.unwrap();
+    let over = |call: &str| JobRecord {
+        end: Some(JobEnd { state: JobState::Failed, at: 2 }),
+        ..JobRecord::new(call.into(), "t".into(), 1)
+    };
+    for (old, passes) in [("plain", 1), ("with a promise", 2)] {
+        redis.put(&Key::job(&old.into()), over("top").encode()).await.unwrap();
+        if passes == 2 {
+            let entry = Return { job_id: old.into(), parent: "top".into(), topic: "t".into() };
+            let pending = PendingReturns { returns: [entry].into(), scheduled_at: None };
+            redis.put(&Key::call(&"promise".into()), CallRecord::encode(PROMISE, b"")).await.unwrap();
+            redis.put(&Key::pending_returns(&"promise".into()), pending.encode()).await.unwrap();
+        }
+        let mut pass = Listing::of(&redis, Kind::PendingReturns);
+        let before = commands(&mut raw).await.1;
+        while pass.next().await.unwrap().is_some() {}
+        let one = commands(&mut raw).await.1 - before;
+        let collected = collection(&redis).collect(&plan(1_000_000), |_, _| ()).await.unwrap();
+        assert_eq!(collected.jobs, 1, "{old}");
+        let scans = commands(&mut raw).await.1 - before - one;
+        assert!(one > 1 && scans == passes * one, "{old}: {scans} steps; a pass has {one}");
+    }
 }

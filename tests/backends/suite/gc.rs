@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::gc::{Collected, Collector, Plan, Reason};
-use brrr_protocol::model::Millis;
+use brrr_protocol::model::{Call, Millis, PROMISE};
 use brrr_protocol::ports::{Backend, Key, Work, message_counter};
 use brrr_protocol::records::RunRecord;
-use brrr_protocol::wire::{CallRecord, PendingReturns, Return};
+use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;
 
-use crate::suite::backend::{call, defer, direct, schedule, work};
+use crate::suite::backend::{call, defer, defer_calls, direct, schedule, work};
 use crate::suite::jobs::end;
 use crate::suite::queue::next;
 use crate::support::Kind;
@@ -209,6 +209,32 @@ pub async fn parents_of_an_ended_job_wait_for_no_later_value(kind: Kind) {
     let left = PendingReturns { returns: [entry("theirs")].into(), scheduled_at: None };
     assert_eq!(b.store().get(&only).await.unwrap(), None);
     assert_eq!(b.store().get(&both).await.unwrap(), Some(left.encode()));
+}
+
+/// A promise has no message, so no worker finds that its job is over. Here a chain of calls waits for it, and the records of the
+/// chain are listed in any order.
+pub async fn a_job_that_only_a_promise_holds_up_goes_at_once(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    schedule(b, "r", "a").await;
+    for (parent, child) in [("a", "m"), ("m", "z"), ("z", "e")] {
+        let delivery = next(&**b, "t").await;
+        assert_eq!(Message::decode(delivery.body.as_bytes()).unwrap().call.as_str(), parent);
+        defer(b, &work(&delivery), &[child]).await;
+    }
+    let promise = Call { hash: "p".into(), task: PROMISE.into(), ..call("p") };
+    defer_calls(b, &work(&next(&**b, "t").await), vec![promise]).await;
+    schedule(b, "live", "q").await;
+    defer(b, &work(&next(&**b, "t").await), &["c"]).await;
+    end(b, "r").await;
+    let held_up = Collected { left: 1, ..Collected::default() };
+    assert_eq!(collect_as(b, Plan { dry_run: true, ..plan() }).await, held_up);
+    let names = ["m", "z", "e", "p"].map(|name| Key::pending_returns(&name.into()));
+    assert_eq!(b.store().has_many(&names).await.unwrap(), [true; 4]);
+    assert_eq!(collect(b).await, removed(1, 0));
+    assert_eq!(b.store().has_many(&names).await.unwrap(), [false; 4]);
+    assert!(!has(b, &Key::job(&"r".into())).await);
+    assert!(has(b, &Key::job(&"live".into())).await && has(b, &Key::pending_returns(&"c".into())).await);
 }
 
 pub async fn a_live_job_with_unnamed_children_keeps_everything(kind: Kind) {

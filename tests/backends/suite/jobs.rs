@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{CallHash, Failure, FailureKind, JobId};
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, Deferred, Key, NewJob, Scheduled, Swap, Work};
+use brrr_protocol::ports::{Backend, Deferred, Key, Kind as Record, NewJob, Scheduled, Swap, Work};
 use brrr_protocol::records::{JobEnd, JobRecord, JobState, RunRecord};
 use brrr_protocol::wire::{Message, PendingReturns, Return};
 use bytes::Bytes;
@@ -257,6 +257,8 @@ pub async fn a_parent_without_a_record_is_kept_for_a_later_value(kind: Kind) {
     assert_eq!(queued(b).await, ["r:ours"], "its record says that it is worth it");
     assert_eq!(waiting(b, "c").await, [""; 0], "a parent in another job must send the message");
     assert_eq!(unnotified(b, "c").await, ["r:p", "r:q"]);
+    let listed = async || b.store().list(&Record::Unnotified, None, 9).await.unwrap().ids;
+    assert_eq!(listed().await, ["c"]);
     // A peer that got another notification registers again.
     register_peers(b, "c", &["r:p"]).await;
     b.notify_parents(&direct("r", "c"), JobState::Failed).await.unwrap();
@@ -266,6 +268,7 @@ pub async fn a_parent_without_a_record_is_kept_for_a_later_value(kind: Kind) {
     b.complete(&direct("y", "c"), Bytes::new()).await.unwrap();
     assert_eq!(queued(b).await, ["r:p", "r:q"]);
     assert_eq!(unnotified(b, "c").await, [""; 0]);
+    assert_eq!(listed().await, [""; 0]);
 }
 
 /// Registers these parents, as `job_id:parent`, with a call, as workers of other SDKs do.

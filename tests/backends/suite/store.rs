@@ -246,26 +246,112 @@ pub async fn a_list_comes_in_pages(kind: Kind) {
 pub async fn a_changing_list_shows_all_records_that_stay(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
-    let job = |id: String| Key::new(&id, Record::Job);
-    let staying: Vec<Key> = (0..40).map(|n| job(format!("stays{n}"))).collect();
-    let going: Vec<Key> = (0..40).map(|n| job(format!("goes{n}"))).collect();
-    for (a, b) in staying.iter().zip(&going) {
-        store.put(a, bytes("x")).await.unwrap();
-        store.put(b, bytes("x")).await.unwrap();
-    }
-    // With each page, some existing records are removed and new records are added, until none are left to remove.
-    let found = pages(store, &Record::Job, 5, async |n| {
-        if n < 20 {
-            store.remove_many(&going[2 * n..2 * n + 2]).await.unwrap();
-            store.put(&job(format!("comes{n}")), bytes("x")).await.unwrap();
-            // A record that stays is written again.
-            store.put(&staying[n], bytes("y")).await.unwrap();
+    // A kind that the store lists by a pass over all records, and one whose ids it keeps apart.
+    for record in [Record::Job, Record::Tasks] {
+        let key = |id: String| Key::new(&id, record.clone());
+        let staying: Vec<Key> = (0..40).map(|n| key(format!("stays{n}"))).collect();
+        let going: Vec<Key> = (0..40).map(|n| key(format!("goes{n}"))).collect();
+        for (a, b) in staying.iter().zip(&going) {
+            store.put(a, bytes("x")).await.unwrap();
+            store.put(b, bytes("x")).await.unwrap();
         }
-    });
-    let found = found.await;
-    for key in &staying {
-        assert!(found.iter().any(|id| **id == *key.id), "{} is missing in {found:?}", key.id);
+        // With each page, some existing records are removed and new records are added, until none are left to remove.
+        let found = pages(store, &record, 5, async |n| {
+            if n < 20 {
+                store.remove_many(&going[2 * n..2 * n + 2]).await.unwrap();
+                store.put(&key(format!("comes{n}")), bytes("x")).await.unwrap();
+                // A record that stays is written again.
+                store.put(&staying[n], bytes("y")).await.unwrap();
+            }
+        });
+        let found = found.await;
+        for key in &staying {
+            assert!(found.iter().any(|id| **id == *key.id), "{record:?}: {} is missing in {found:?}", key.id);
+        }
     }
+}
+
+/// All ids of a kind, sorted. The pages are small.
+async fn ids(store: &dyn Store, record: &Record) -> Vec<String> {
+    let mut found = pages(store, record, 3, async |_| ()).await;
+    found.sort();
+    found.dedup();
+    found
+}
+
+pub async fn ids_are_listed_however_records_are_written(kind: Kind) {
+    let f = kind.open().await;
+    let store = f.backend.store();
+    let (a, b) = (bytes("a"), bytes("b"));
+    // Longer than the second part of a key of DynamoDB may be.
+    let long = "l".repeat(1_500);
+    for record in Record::LISTED {
+        let key = |id: &str| Key::new(id, record.clone());
+        let unlisted = Key::new("unlisted", Record::Value);
+        assert!(ids(store, &record).await.is_empty(), "{record:?}");
+        store.put(&key("put"), a.clone()).await.unwrap();
+        let many = [(key("many 1"), a.clone()), (unlisted.clone(), a.clone()), (key(&long), a.clone())];
+        store.put_many(&many).await.unwrap();
+        assert_eq!(store.swap(&key("swapped"), None, Some(a.clone())).await.unwrap(), Swap::Done);
+        assert!(store.put_if(&key("put if"), a.clone(), &key("nobody")).await.unwrap());
+        let written = [&*long, "many 1", "put", "put if", "swapped"];
+        assert_eq!(ids(store, &record).await, written, "{record:?}");
+        // What changes nothing changes no list.
+        assert!(!store.put_if(&key("not put"), a.clone(), &key("put")).await.unwrap());
+        assert!(!store.put_if(&key("put"), b.clone(), &key("nobody")).await.unwrap());
+        let mismatch = Swap::Mismatch(Some(a.clone()));
+        assert_eq!(store.swap(&key("put"), None, Some(b.clone())).await.unwrap(), mismatch);
+        assert_eq!(store.swap(&key("put"), Some(&b), None).await.unwrap(), mismatch);
+        assert_eq!(store.swap(&key("nobody"), None, None).await.unwrap(), Swap::Done);
+        assert_eq!(store.swap(&key("nobody"), Some(&a), Some(b.clone())).await.unwrap(), Swap::Mismatch(None));
+        assert_eq!(ids(store, &record).await, written, "{record:?}");
+        // A record that is replaced stays in the list.
+        store.put(&key("put"), b.clone()).await.unwrap();
+        store.put_many(&[(key("many 1"), b.clone()), (key(&long), b.clone())]).await.unwrap();
+        assert_eq!(store.swap(&key("swapped"), Some(&a), Some(b.clone())).await.unwrap(), Swap::Done);
+        assert_eq!(ids(store, &record).await, written, "{record:?}");
+        let found = store.get_many(&written.map(key)).await.unwrap();
+        assert_eq!(found, [&b, &b, &b, &a, &b].map(|record| Some(record.clone())), "{record:?}");
+        // A record that is removed leaves the list.
+        assert_eq!(store.swap(&key("swapped"), Some(&b), None).await.unwrap(), Swap::Done);
+        let gone = [key("many 1"), key("nobody"), key(&long), unlisted.clone(), key("many 1")];
+        store.remove_many(&gone).await.unwrap();
+        assert_eq!(ids(store, &record).await, ["put", "put if"], "{record:?}");
+        assert_eq!(store.get_many(&gone).await.unwrap(), [const { None }; 5]);
+        // A record that is written again is back.
+        assert_eq!(store.swap(&key("swapped"), None, Some(a.clone())).await.unwrap(), Swap::Done);
+        store.put(&key("many 1"), a.clone()).await.unwrap();
+        assert_eq!(ids(store, &record).await, ["many 1", "put", "put if", "swapped"], "{record:?}");
+    }
+}
+
+/// Several writers put and remove the same records. In the end the list has the records that are there, and no others.
+pub async fn writers_at_once_leave_a_correct_list(kind: Kind) {
+    let f = kind.open().await;
+    let names: Vec<String> = (0..6).map(|n| format!("c{n}")).collect();
+    let mut writers = Vec::new();
+    for writer in 0..4 {
+        let (backend, names) = (f.backend.clone(), names.clone());
+        writers.push(tokio::spawn(async move {
+            let store = backend.store();
+            for (n, name) in names.iter().cycle().enumerate().take(24) {
+                let key = Key::new(name, Record::Unnotified);
+                match (n / 6 + writer) % 4 {
+                    0 => store.put(&key, bytes("x")).await.unwrap(),
+                    1 => store.remove_many(std::slice::from_ref(&key)).await.unwrap(),
+                    2 => drop(store.swap(&key, None, Some(bytes("x"))).await.unwrap()),
+                    _ => drop(store.swap(&key, Some(&bytes("x")), None).await.unwrap()),
+                }
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let keys: Vec<Key> = names.iter().map(|name| Key::new(name, Record::Unnotified)).collect();
+    let there = f.backend.store().get_many(&keys).await.unwrap();
+    let expected: Vec<String> = names.into_iter().zip(there).filter_map(|(name, is)| is.map(|_| name)).collect();
+    assert_eq!(ids(f.backend.store(), &Record::Unnotified).await, expected);
 }
 
 pub async fn known_times_of_writing_are_correct(kind: Kind) {

@@ -7,6 +7,7 @@ const MEANWHILE: &str = "a_new_job_keeps_its_records_while_others_are_removed";
 const YOUNG: &str = "young_jobs_stay";
 const CANCELLED: &str = "cancelled_calls_are_not_run_again";
 const TAKEN_UP: &str = "the_next_collection_completes_one_that_died";
+const PROMISES: &str = "a_promise_is_removed_with_its_job";
 
 pub fn all() -> Vec<Mutant> {
     vec![
@@ -74,6 +75,12 @@ pub fn all() -> Vec<Mutant> {
         breaks("jobs-that-come-late-ignored", "A job that began meanwhile may stand before the newest one that was seen")
             .edit("gc/mark.rs", ".saturating_sub(store.jobs_come_late_by())", ".saturating_sub(if $on { 0 } else { store.jobs_come_late_by() })")
             .open("a client that stands still between reading the time and writing its job, while a collection runs"),
+        breaks("promises-stay", "A promise is abandoned when only jobs wait for it that are over, so that these can be removed")
+            .edit("gc/waiting.rs", "            self.backend.abandon(&work).await?;", "")
+            .found_by(PROMISES),
+        breaks("waiting-seen-before-promises", "After a promise was abandoned, the waiting parents are looked at again")
+            .edit("gc/waiting.rs", "            waiting = self.look(plan, false).await?;", "")
+            .found_by(PROMISES),
         breaks("latest-job-stays", "Nothing is left of a job that is removed")
             .edit("gc/sweep.rs", "        self.forget_latest_jobs(jobs).await?;", "")
             .found_by(TAKEN_UP),

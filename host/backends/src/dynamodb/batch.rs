@@ -19,7 +19,7 @@ const MAX_WRITE: usize = 25;
 
 /// The most requests of one batch at the same time. A thousand children are ten reads or forty writes. With this limit,
 /// one call does not use all connections.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// The key of a record: `pk` and `sk`.
 type ItemKey = (String, String);

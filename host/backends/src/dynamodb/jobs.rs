@@ -13,9 +13,7 @@
 
 use std::sync::PoisonError;
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure as Return, TransactWriteItem,
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 use brrr_protocol::digest::Digest;
 use brrr_protocol::error::Result;
 use brrr_protocol::model::Millis;
@@ -26,8 +24,8 @@ use brrr_protocol::records::JobRecord;
 use bytes::Bytes;
 
 use super::DynamoDb;
-use super::items::{Item, PK, SK, VALUE, blob, text};
-use super::ports::Written;
+use super::items::{Item, PK, SK, text};
+use super::transaction::Written;
 use crate::aws::TRIES;
 
 /// How long a client may stand still between its look at the clock and the write of a job, in milliseconds.
@@ -170,41 +168,14 @@ impl DynamoDb {
         if let Some(new) = new.filter(|new| before.as_ref() != Some(&self.entry_key(key, new))) {
             self.note_hour(new).await?;
         }
-        let condition = if expected.is_some() { "#value = :expected" } else { "attribute_not_exists(pk)" };
-        let name = expected.map(|_| ("#value".to_owned(), VALUE.to_owned()));
-        let value = expected.map(|expected| (":expected".to_owned(), blob(expected.clone())));
-        let faulty = |e| self.faulty("write to", &e);
-        let record = match new {
-            Some(new) => {
-                let put = Put::builder().table_name(&self.table).set_item(Some(self.item(key, new.clone())?));
-                let put = put.condition_expression(condition).return_values_on_condition_check_failure(Return::AllOld);
-                let put = put.set_expression_attribute_names(name.map(|name| [name].into()));
-                let put = put.set_expression_attribute_values(value.map(|value| [value].into()));
-                TransactWriteItem::builder().put(put.build().map_err(faulty)?).build()
-            }
-            None => {
-                let delete = Delete::builder().table_name(&self.table).set_key(Some(self.key(key)?));
-                let delete =
-                    delete.condition_expression(condition).return_values_on_condition_check_failure(Return::AllOld);
-                let delete = delete.set_expression_attribute_names(name.map(|name| [name].into()));
-                let delete = delete.set_expression_attribute_values(value.map(|value| [value].into()));
-                TransactWriteItem::builder().delete(delete.build().map_err(faulty)?).build()
-            }
-        };
-        let mut writes = vec![record];
+        let mut writes = vec![self.swapping(key, expected, new)?];
         if let Some(new) = new {
-            let put = Put::builder().table_name(&self.table).set_item(Some(self.entry(key, new)));
-            writes.push(TransactWriteItem::builder().put(put.build().map_err(faulty)?).build());
+            writes.push(self.putting(self.entry(key, new))?);
         }
         if let Some(before) = before.filter(|before| new.is_none_or(|new| self.entry_key(key, new) != *before)) {
-            let delete = Delete::builder().table_name(&self.table).set_key(Some(before));
-            writes.push(TransactWriteItem::builder().delete(delete.build().map_err(faulty)?).build());
+            writes.push(self.deleting(before)?);
         }
-        let request = self.client.transact_write_items().set_transact_items(Some(writes));
-        match request.send().await {
-            Ok(_) => Ok(Written::Done),
-            Err(error) => self.transaction_failed(error),
-        }
+        self.transact(writes).await
     }
 
     /// See `Store::jobs`. The hours that have jobs are looked through one after the other.

@@ -3,7 +3,8 @@
 //!
 //! - `items`: keys and records as items, and the size limits; `batch`: many records at a time; `retry`: counts the
 //!   attempts of the SDK
-//! - `jobs`: the index of the jobs by time
+//! - `jobs`: the index of the jobs by time; `ids`: the ids of kinds of which there are few records; `transaction`: several writes
+//!   as one
 //! - `ports`: `Store` and `Counters`; `setup`: creates the table; `clock`: the server's time
 //!
 //! Every read is strongly consistent, because the rules of the protocol need that. Counters are items too (`pk` the
@@ -11,11 +12,13 @@
 
 mod batch;
 mod clock;
+mod ids;
 mod items;
 mod jobs;
 mod ports;
 mod retry;
 mod setup;
+mod transaction;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

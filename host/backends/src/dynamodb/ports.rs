@@ -4,11 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ConditionCheck, Put, ReturnValue,
-    ReturnValuesOnConditionCheckFailure as Return, TransactWriteItem,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as Return};
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Millis;
 use brrr_protocol::ports::{Counters, JobPage, JobQuery, Key, Kind, Page, Store, Swap};
@@ -17,20 +13,12 @@ use bytes::Bytes;
 use super::items::{Item, PK, SK, VALUE, blob, text};
 use super::jobs::LATE;
 use super::retry::Attempts;
+use super::transaction::Written;
 use super::{BACKEND, DynamoDb};
 use crate::aws::{TRIES, pause};
 
 /// The name of a counter's attribute, and its `sk`.
 const COUNT: &str = "count";
-
-/// The result of a conditional write.
-pub(super) enum Written {
-    Done,
-    /// The condition was false. Contains the existing item.
-    Refused(Option<Item>),
-    /// A transaction on the same item was running.
-    Conflict,
-}
 
 #[async_trait]
 impl Store for DynamoDb {
@@ -66,6 +54,9 @@ impl Store for DynamoDb {
         if key.kind == Kind::Job {
             return self.put_job(key, value).await;
         }
+        if key.kind.is_listed() {
+            return self.put_with_id(key, &value).await;
+        }
         let item = self.item(key, value)?;
         for tried in 0..TRIES {
             let request = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
@@ -84,12 +75,7 @@ impl Store for DynamoDb {
         match records {
             [] => Ok(()),
             [(key, value)] => self.put(key, value.clone()).await,
-            _ if records.iter().any(|(key, _)| key.kind == Kind::Job) => {
-                for (key, value) in records {
-                    self.put(key, value.clone()).await?;
-                }
-                Ok(())
-            }
+            _ if records.iter().any(|(key, _)| is_indexed(&key.kind)) => self.put_each(records).await,
             _ => self.write_many(records).await,
         }
     }
@@ -103,6 +89,9 @@ impl Store for DynamoDb {
             let attempts = Attempts::default();
             let written = match &new {
                 _ if key.kind == Kind::Job => self.swap_job(key, expected, new.as_ref()).await?,
+                _ if key.kind.is_listed() && (expected.is_none() || new.is_none()) => {
+                    self.swap_with_id(key, expected, new.as_ref()).await?
+                }
                 Some(new) => self.put_item(key, expected, new, &attempts).await?,
                 None => self.delete_item(key, expected, &attempts).await?,
             };
@@ -126,9 +115,9 @@ impl Store for DynamoDb {
             return Ok(self.swap(key, None, Some(value)).await? == Swap::Done);
         }
         debug_assert!(key.kind != Kind::Job, "`put_if` does not index jobs");
-        let (item, absent) = (self.item(key, value)?, self.key(absent)?);
+        let absent = self.key(absent)?;
         for tried in 0..TRIES {
-            match self.put_if_both_absent(&item, &absent).await? {
+            match self.put_if_both_absent(key, &value, &absent).await? {
                 Written::Done => return Ok(true),
                 Written::Refused(_) => return Ok(false),
                 Written::Conflict => pause(tried).await,
@@ -140,8 +129,10 @@ impl Store for DynamoDb {
     async fn remove_many(&self, keys: &[Key]) -> Result<()> {
         let jobs: Vec<Key> = keys.iter().filter(|key| key.kind == Kind::Job).cloned().collect();
         let records = self.get_many(&jobs).await?;
-        let item_keys = keys.iter().map(|key| self.key(key)).collect::<Result<Vec<_>>>()?;
+        let (listed, others): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(|key| key.kind.is_listed());
+        let item_keys = others.into_iter().map(|key| self.key(key)).collect::<Result<Vec<_>>>()?;
         self.delete_many(item_keys).await?;
+        self.remove_with_ids(listed).await?;
         // The records come first: an entry without a record is removed by the reader that finds it.
         let entries = jobs.iter().zip(records).filter_map(|(key, record)| Some(self.entry_key(key, &record?)));
         self.delete_many(entries.collect()).await
@@ -156,8 +147,12 @@ impl Store for DynamoDb {
         LATE
     }
 
-    /// Returns the ids of one page of a scan, whatever `limit` is. DynamoDB reads 1 MiB of the table for each page.
-    async fn list(&self, kind: &Kind, cursor: Option<&str>, _: usize) -> Result<Page> {
+    /// For kinds without an index, returns the ids of one page of a scan, whatever `limit` is. DynamoDB reads 1 MiB of the table
+    /// for each page.
+    async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
+        if kind.is_listed() {
+            return self.page_of_ids(kind, cursor, limit).await;
+        }
         let start = cursor.map(cursor_key).transpose()?;
         let request = self
             .client
@@ -205,6 +200,11 @@ impl Counters for DynamoDb {
     async fn forget(&self, keys: &[String]) -> Result<()> {
         self.delete_many(keys.iter().map(|key| self.counter(key)).collect()).await
     }
+}
+
+/// Has each record of this kind an entry in an index?
+fn is_indexed(kind: &Kind) -> bool {
+    *kind == Kind::Job || kind.is_listed()
 }
 
 /// The position of a scan, as text: both parts of the key, preceded by the length of the first part.
@@ -277,59 +277,6 @@ impl DynamoDb {
     {
         let understood = error.as_service_error().and_then(understand);
         understood.ok_or_else(|| self.failed("write to", error))
-    }
-
-    /// One transaction (R1). The SDK gives it a token, so that a retry after a lost answer does not execute it twice.
-    async fn put_if_both_absent(&self, item: &Item, absent: &Item) -> Result<Written> {
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .set_key(Some(absent.clone()))
-            .condition_expression("attribute_not_exists(pk)")
-            .build();
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item.clone()))
-            .condition_expression("attribute_not_exists(pk)")
-            .build();
-        let check = check.map_err(|e| self.faulty("write to", &e))?;
-        let put = put.map_err(|e| self.faulty("write to", &e))?;
-        let request = self
-            .client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().condition_check(check).build())
-            .transact_items(TransactWriteItem::builder().put(put).build());
-        match request.send().await {
-            Ok(_) => Ok(Written::Done),
-            Err(error) => self.transaction_failed(error),
-        }
-    }
-
-    pub(super) fn transaction_failed(
-        &self,
-        error: SdkError<TransactWriteItemsError, aws_sdk_dynamodb::config::http::HttpResponse>,
-    ) -> Result<Written> {
-        match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                self.cancelled(cancelled.cancellation_reasons())
-            }
-            Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(Written::Conflict),
-            _ => Err(self.failed("write to", error)),
-        }
-    }
-
-    fn cancelled(&self, reasons: &[CancellationReason]) -> Result<Written> {
-        let codes: Vec<&str> = reasons.iter().filter_map(CancellationReason::code).collect();
-        if codes.contains(&"ConditionalCheckFailed") {
-            return Ok(Written::Refused(reasons.iter().find_map(|reason| reason.item.clone())));
-        }
-        let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
-        if codes.iter().any(|code| passing.contains(code)) {
-            return Ok(Written::Conflict);
-        }
-        let said: Vec<&str> = reasons.iter().filter_map(CancellationReason::message).collect();
-        let too_large = codes.contains(&"ItemCollectionSizeLimitExceeded") || said.iter().any(|m| m.contains("size"));
-        let kind = if too_large { ErrorKind::Limit } else { ErrorKind::Internal };
-        Err(Error::new(kind, BACKEND, self.doing("write to"), format!("{} ({})", said.join("; "), codes.join(", "))))
     }
 
     pub(super) fn contended(&self) -> Error {

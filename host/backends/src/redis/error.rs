@@ -27,12 +27,18 @@ pub(super) fn is_no_number(error: &RedisError) -> bool {
 /// of a topic affects only the users of that topic (`Limit`).
 pub(super) fn of_wrong_key(key: &str, operation: &str) -> Error {
     let shared = ["brrr:leases", "brrr:deliveries", "brrr:dead-letters", "brrr:events"];
-    let is_shared = shared.iter().any(|name| key.ends_with(name)) || key.contains("brrr:held:");
+    let prefixes = ["brrr:held:", "brrr:ids:"];
+    let is_shared = shared.iter().any(|name| key.ends_with(name)) || prefixes.iter().any(|prefix| key.contains(prefix));
     let kind = if is_shared { ErrorKind::Corrupt } else { ErrorKind::Limit };
     Error::new(kind, "redis", operation, format!("the key {key} can't be used: {OF_OTHERS}"))
 }
 
 pub(super) fn of(error: &RedisError, operation: &str, name: &str) -> Error {
+    // Of several commands, the first one that failed says what is wrong. (The error of a transaction says only that nothing of
+    // it was done.)
+    let first: Option<RedisError> =
+        error.clone().into_server_errors().and_then(|errors| Some(errors.first()?.1.clone().into()));
+    let error: &RedisError = first.as_ref().unwrap_or(error);
     let text = error.to_string();
     let operation = format!("{operation}{name}");
     if let Some((_, detail)) = text.split_once(MALFORMED) {

@@ -10,6 +10,7 @@
 //! | `brrr:jobs` | sorted set | jobs that have a record, by the time of acceptance (µs of the server, unique for each job) |
 //! | `brrr:jobs:alive`, `brrr:jobs:<state>` | sorted set | the jobs in this state, with the same scores. Completed jobs have none |
 //! | `brrr:jobs:topic:<topic>`, `brrr:jobs:task:<task>`, `brrr:jobs:label:<label>` | sorted set | the jobs with this topic, task or label, with the same scores |
+//! | `brrr:ids:<kind>` | sorted set | the ids that have a record of this kind, in the order of their bytes: see `Kind::LISTED` |
 //! | `brrr:parents:<hash>` | sorted set | the parents that wait for a call, if there are many: see `lua/lib.lua` |
 //! | `brrr:arrived:<topic>` | list | bodies that woke a waiting worker, until this worker or another one takes them |
 //! | `brrr:held:<worker>` | hash | number of a delivery → `receives:length:topic` and body of a message that this worker works on |
@@ -59,12 +60,16 @@ impl Keys {
         let class = match kind {
             Kind::Job => "job",
             Kind::Tasks | Kind::TaskInfo | Kind::Schedules | Kind::Workers | Kind::Deployments => "topic",
-            // Apart from calls, so that a listing of one passes over none of the others.
             Kind::Manifest | Kind::Upload => "component",
             Kind::Chunk => "chunk",
             _ => "call",
         };
         format!("{}brrr:{class}:", self.prefix)
+    }
+
+    /// The ids that have a record of this kind. Only kinds of which there are few have such a set.
+    pub fn ids(&self, kind: &Kind) -> Option<String> {
+        kind.is_listed().then(|| format!("{}brrr:ids:{}", self.prefix, kind.name()))
     }
 
     /// The channel on which the ends of jobs are published.

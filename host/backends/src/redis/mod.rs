@@ -2,7 +2,7 @@
 //!
 //! - `keys`: the keys and their contents; `connections`: connections to the server; `error`: translates errors;
 //!   `clock`: the server's time; `over`: hears of the ends of jobs
-//! - `store`, `jobs`, `parents`, `queue`, `events`: the ports; `optimistic`: runs several commands as one, without a script
+//! - `store`, `jobs`, `ids`, `parents`, `queue`, `events`: the ports; `optimistic`: runs several commands as one, without a script
 //! - `scripts`, `lua/`: the transitions, one round trip each; `transitions`: calls the scripts
 //!
 //! **Topics have the format of the peers**: lists, with `RPUSH` at one end and `LPOP`/`BLPOP` at the other, and
@@ -32,6 +32,7 @@ mod clock;
 mod connections;
 mod error;
 mod events;
+mod ids;
 mod jobs;
 mod keys;
 mod memory;

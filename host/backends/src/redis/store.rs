@@ -13,8 +13,8 @@ use super::jobs::JobSearch;
 use super::keys::Keys;
 use super::{Redis, scripts};
 
-/// About how many keys one step of a scan reads.
-const SCAN: usize = 1000;
+/// About how many keys one step of a scan reads, and the most ids of one page.
+pub(super) const SCAN: usize = 1000;
 
 /// A value that may be missing.
 pub(super) fn bytes(value: Value) -> Result<Option<Bytes>> {
@@ -113,16 +113,22 @@ impl Store for Redis {
         let mut connection = self.0.connections.shared();
         let mut put = cmd("HSET");
         put.arg(self.0.keys.record(key)).arg(&*key.kind.name()).arg(&value[..]);
-        let put = match key.kind {
-            Kind::PendingReturns => {
-                let mut pipe = pipe();
-                pipe.add_command(put);
-                self.drop_parents(&mut pipe, key);
-                pipe.exec_async(&mut connection).await
+        let put = if key.kind == Kind::PendingReturns || key.kind.is_listed() {
+            let mut pipe = pipe();
+            pipe.add_command(put);
+            self.drop_parents(&mut pipe, key);
+            self.keep_id(&mut pipe, key, true);
+            match self.check_set(key, &mut connection).await {
+                Ok(()) => pipe.exec_async(&mut connection).await,
+                failed => failed,
             }
-            _ => put.exec_async(&mut connection).await,
+        } else {
+            put.exec_async(&mut connection).await
         };
-        put.map_err(self.record_error("write a record", key))
+        match put {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.write_failed(error, "write a record", key).await),
+        }
     }
 
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
@@ -139,9 +145,16 @@ impl Store for Redis {
             false => self.try_put_if(key, &value, absent).await,
         };
         match put {
-            // The key holds foreign data, so something is already there. A later read reports what it is, see `record`.
-            Err(error) if error::is_wrong_type(&error) || error.to_string().contains("MALFORMED ") => Ok(false),
-            put => put.map_err(self.error("write a record")),
+            // The key holds foreign data, so something is already there. A later read reports what it is, see `record`. (For a
+            // kind that has a set of ids, it may be the key of the set.)
+            Err(error)
+                if error.to_string().contains("MALFORMED ")
+                    || error::is_wrong_type(&error) && !key.kind.is_listed() =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(self.write_failed(error, "write a record", key).await),
+            Ok(put) => Ok(put),
         }
     }
 
@@ -156,6 +169,7 @@ impl Store for Redis {
             for key in some {
                 remove.cmd("HDEL").arg(self.0.keys.record(key)).arg(&*key.kind.name()).ignore();
                 self.drop_parents(&mut remove, key);
+                self.keep_id(&mut remove, key, false);
             }
             let removed = remove.exec_async(&mut self.0.connections.shared()).await;
             removed.map_err(self.error("remove records"))?;
@@ -164,30 +178,19 @@ impl Store for Redis {
     }
 
     async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
-        let failed = || self.error("list records");
-        let (prefix, field) = (self.0.keys.records(kind), kind.name());
+        if let Some(ids) = self.0.keys.ids(kind) {
+            return self.page_of_ids(kind, &ids, cursor, limit).await;
+        }
+        let prefix = self.0.keys.records(kind);
         let mut connection = self.0.connections.shared();
         let mut scan = cmd("SCAN");
         scan.arg(cursor.unwrap_or("0")).arg("MATCH").arg(format!("{}*", escaped(&prefix)));
         scan.arg("COUNT").arg(limit.clamp(10, SCAN));
-        let (next, keys): (String, Vec<String>) = scan.query_async(&mut connection).await.map_err(failed())?;
-        let next = (next != "0").then_some(next);
-        if keys.is_empty() {
-            return Ok(Page { ids: Vec::new(), next });
-        }
-        let mut look = pipe();
-        for key in &keys {
-            look.cmd("HEXISTS").arg(key).arg(&*field);
-        }
-        let there: Vec<Value> = look.ignore_errors().query_async(&mut connection).await.map_err(failed())?;
-        // A key with foreign data is listed like a record, so that a reader reports what is wrong. (Not for values: see
-        // `record`.)
-        let is_there = |found: &Value| match found {
-            Value::ServerError(_) => *kind != Kind::Value,
-            found => *found == Value::Int(1),
-        };
-        let found = keys.iter().zip(there).filter(|(_, there)| is_there(there));
-        Ok(Page { ids: found.map(|(key, _)| key[prefix.len()..].to_owned()).collect(), next })
+        let found = scan.query_async::<(String, Vec<String>)>(&mut connection).await;
+        let (next, keys) = found.map_err(self.error("list records"))?;
+        let found = keys.iter().zip(self.which_have(&keys, kind).await?).filter(|(_, is_there)| *is_there);
+        let ids = found.map(|(key, _)| key[prefix.len()..].to_owned()).collect();
+        Ok(Page { ids, next: (next != "0").then_some(next) })
     }
 
     async fn jobs(&self, query: &JobQuery) -> Result<JobPage> {
@@ -214,7 +217,8 @@ impl Redis {
         let option = |script: scripts::Call<'static>, bytes: Option<&Bytes>| {
             script.arg(u8::from(bytes.is_some())).arg(bytes.map(|bytes| &bytes[..]).unwrap_or_default())
         };
-        let script = option(option(script, expected), new);
+        let (id, ids) = self.id_in_set(key);
+        let script = option(option(script, expected), new).arg(id).arg(ids);
         let answer = script.run(&mut self.0.connections.shared()).await.map_err(self.error(operation))?;
         match answer {
             Value::Array(items) if items.first() == Some(&Value::Int(1)) => Ok(Swap::Done),
@@ -225,7 +229,8 @@ impl Redis {
 
     async fn put_if_by_script(&self, key: &Key, value: &[u8], absent: &Key) -> RedisResult<bool> {
         let script = scripts::PUT_IF.call(&self.0.keys).arg(self.0.keys.record(key)).arg(&*key.kind.name());
-        let script = script.arg(self.0.keys.record(absent)).arg(&*absent.kind.name()).arg(value);
+        let (id, ids) = self.id_in_set(key);
+        let script = script.arg(self.0.keys.record(absent)).arg(&*absent.kind.name()).arg(value).arg(id).arg(ids);
         redis::from_redis_value(script.run(&mut self.0.connections.shared()).await?).map_err(Into::into)
     }
 
@@ -237,6 +242,9 @@ impl Redis {
         let order = (key.kind == Kind::Job && expected.is_none() && new.is_some()).then(|| self.0.keys.jobs());
         let watched = [record.clone()].into_iter().chain(parents).chain(order).collect();
         let mut watch = self.watch(watched).await.map_err(failed())?;
+        if let Err(error) = self.check_set(key, watch.connection()).await {
+            return Err(self.write_failed(error, "compare and swap a record", key).await);
+        }
         loop {
             let mut look = cmd("HGET");
             look.arg(&record).arg(&*kind);
@@ -255,6 +263,7 @@ impl Redis {
                 None => write.cmd("HDEL").arg(&record).arg(&*kind),
             };
             self.drop_parents(&mut write, key);
+            self.keep_id(&mut write, key, new.is_some());
             if watch.commit(write).await.map_err(failed())? {
                 return Ok(Swap::Done);
             }
@@ -281,6 +290,7 @@ impl Redis {
         let (record, kind) = (self.0.keys.record(key), key.kind.name());
         let other = self.0.keys.record(absent);
         let mut watch = self.watch(vec![record.clone(), other.clone()]).await?;
+        self.check_set(key, watch.connection()).await?;
         loop {
             let mut look = pipe();
             look.cmd("HEXISTS").arg(&record).arg(&*kind).cmd("HEXISTS").arg(&other).arg(&*absent.kind.name());
@@ -291,6 +301,7 @@ impl Redis {
             }
             let mut write = pipe();
             write.cmd("HSET").arg(&record).arg(&*kind).arg(value);
+            self.keep_id(&mut write, key, true);
             if watch.commit(write).await? {
                 return Ok(true);
             }

@@ -1,6 +1,6 @@
 //! Finds out what must stay.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::calls::{GcJob, PAGE, TOGETHER};
@@ -8,10 +8,10 @@ use super::{Collector, MESSAGE_LIFE, Plan, Reason};
 use crate::doctor::bits;
 use crate::error::Result;
 use crate::listing::{JobListing, Listing};
-use crate::model::{CallHash, JobId, Millis, Topic};
+use crate::model::{CallHash, Millis, Topic};
 use crate::ports::{IndexedJob, IndexedState, JobFilter, JobOrder, JobQuery, Key, Kind};
 use crate::records::{JobRecord, JobState, SchedulesRecord};
-use crate::wire::{Message, PendingReturns};
+use crate::wire::Message;
 
 /// The number of dead letters of a topic whose calls stay, so that the dead letters can be sent again.
 const MAX_DEAD_LETTERS: usize = 10_000;
@@ -32,14 +32,15 @@ pub(super) struct Marks {
     pub reason: Option<Reason>,
     /// The jobs that were already looked at.
     known: HashSet<u64>,
-    topics: BTreeSet<Topic>,
+    /// The topics that may have messages of old jobs.
+    pub topics: BTreeSet<Topic>,
     /// The position of the newest job that was looked at, in the store's order. 0: there was no job.
     newest: u64,
 }
 
 impl Marks {
     /// Notes a reason. A reason that keeps everything replaces one that keeps only values.
-    fn because(&mut self, reason: Reason) {
+    pub fn because(&mut self, reason: Reason) {
         if self.reason.is_none() || matches!(self.reason, Some(Reason::Peers(_))) {
             self.reason = Some(reason);
         }
@@ -76,7 +77,7 @@ impl Collector {
         }
         self.note_values(&mut marks).await?;
         self.mark_jobs(&mut marks, &others).await?;
-        self.mark_waiting(&mut marks).await?;
+        self.mark_waiting(&mut marks, plan).await?;
         self.mark_queued(&mut marks).await?;
         self.mark_starting(&mut marks).await?;
         Ok(marks)
@@ -155,36 +156,6 @@ impl Collector {
                 marks.calls.extend(calls.all.iter().map(|call| bits(call.as_str())));
                 if calls.unnamed && !other.is_over {
                     marks.because(Reason::Unnamed(other.job.job_id.clone()));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Marks the calls that a parent waits for, the parents, and their jobs.
-    async fn mark_waiting(&self, marks: &mut Marks) -> Result<()> {
-        let store = self.backend.store();
-        let mut jobs: HashMap<JobId, bool> = HashMap::new();
-        let mut waited_for = Listing::of(store, Kind::PendingReturns);
-        while let Some(ids) = waited_for.next().await? {
-            for page in ids.chunks(PAGE) {
-                marks.calls.extend(page.iter().map(|id| bits(id)));
-                let keys: Vec<Key> = page.iter().map(|id| Key::new(id, Kind::PendingReturns)).collect();
-                for bytes in store.get_many(&keys).await?.into_iter().flatten() {
-                    // If this record does not decode, nothing else finds its parents either.
-                    let Ok(pending) = PendingReturns::decode(&bytes) else { continue };
-                    for entry in pending.returns {
-                        marks.busy.insert(bits(entry.job_id.as_str()));
-                        marks.calls.insert(bits(entry.parent.as_str()));
-                        marks.topics.insert(entry.topic);
-                        if !jobs.contains_key(&entry.job_id) {
-                            let ours = store.get(&Key::job(&entry.job_id)).await?.is_some();
-                            jobs.insert(entry.job_id.clone(), ours);
-                            if !ours {
-                                marks.because(Reason::Peers(entry.job_id));
-                            }
-                        }
-                    }
                 }
             }
         }

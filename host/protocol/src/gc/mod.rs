@@ -5,8 +5,11 @@
 //! - `mark`: notes which values are there, and then finds what is needed; `sweep`: removes what ended jobs have left and is not
 //!   needed. It starts at the leaves and removes the job's own record last, so the next collection can continue after one that
 //!   died
-//! - `calls`: the calls of one job
+//! - `waiting`: looks through the parents that wait for calls. `calls`: the calls of one job
 //! - `code`: removes revisions, components and chunks that nothing needs
+//!
+//! A collection that finds nothing old reads no more than the jobs and the kinds of which there are few (`Kind::LISTED`). Otherwise it
+//! makes one pass over the store, for the waiting parents, and a second one if it has abandoned a promise in the first.
 //!
 //! A running call may ask for a call that no live job had asked for before, while the value of that call is removed. Then the
 //! run may find the value in one replay, and the value may have to be computed again for the next replay. This can't happen
@@ -17,6 +20,7 @@ mod calls;
 mod code;
 mod mark;
 mod sweep;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;

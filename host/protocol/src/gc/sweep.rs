@@ -10,9 +10,9 @@ use crate::doctor::bits;
 use crate::error::Result;
 use crate::listing::Listing;
 use crate::model::{CallHash, JobId};
-use crate::ports::{Key, Kind, Work, message_counter};
+use crate::ports::{Key, Kind, message_counter};
 use crate::records::{JobRecord, LatestJob};
-use crate::wire::{CallRecord, Message, PendingReturns};
+use crate::wire::PendingReturns;
 
 /// At least this number of jobs is removed before the collection looks again for jobs that began meanwhile.
 const BATCH: usize = 500;
@@ -29,7 +29,6 @@ impl Collector {
     pub async fn collect(&self, plan: &Plan, mut progress: impl FnMut(u64, u64)) -> Result<Collected> {
         if !plan.dry_run {
             self.forget_unnotified().await?;
-            self.abandon_promises(plan).await?;
         }
         let mut marks = self.mark(plan).await?;
         let old = std::mem::take(&mut marks.old);
@@ -143,35 +142,6 @@ impl Collector {
                 if new.as_ref() != Some(&bytes) {
                     // If the record was changed meanwhile, the next collection looks at it again.
                     store.swap(&key, Some(&bytes), new).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Abandons promises that only jobs wait for which are over. A promise has no message, so no worker does it.
-    async fn abandon_promises(&self, plan: &Plan) -> Result<()> {
-        let store = self.backend.store();
-        let mut awaited = Listing::of(store, Kind::PendingReturns);
-        while let Some(ids) = awaited.next().await? {
-            let calls: Vec<CallHash> = ids.iter().map(|id| CallHash::from(&**id)).collect();
-            let records = store.get_many(&calls.iter().map(Key::call).collect::<Vec<_>>()).await?;
-            let is_promise = |record: &Bytes| CallRecord::decode(record).is_ok_and(|call| call.is_promise());
-            for (call, _) in
-                calls.into_iter().zip(records).filter(|(_, record)| record.as_ref().is_some_and(is_promise))
-            {
-                let Some(bytes) = store.get(&Key::pending_returns(&call)).await? else { continue };
-                let Ok(pending) = PendingReturns::decode(&bytes) else { continue };
-                let jobs: Vec<Key> = pending.returns.iter().map(|entry| Key::job(&entry.job_id)).collect();
-                let is_over =
-                    |job: &Option<Bytes>| job.as_deref().is_some_and(|job| JobRecord::is_over_in(job).unwrap_or(false));
-                if let Some(entry) = pending.returns.first()
-                    && store.get_many(&jobs).await?.iter().all(is_over)
-                {
-                    let message = Message { job_id: entry.job_id.clone(), call };
-                    let topic = entry.topic.clone();
-                    let work = Work { message, topic, receipt: None, ends_job: false, now: plan.now, log: None };
-                    self.backend.abandon(&work).await?;
                 }
             }
         }

@@ -57,6 +57,26 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kinds of which there are few records, and that no call writes on its usual way. A store keeps the ids of their records
+    /// apart, so that [`super::Store::list`] costs what there is of them. (Of `TaskInfo` and `Workers` nobody needs a list: who has
+    /// a topic has their keys.)
+    pub const LISTED: [Self; 8] = [
+        Self::Unnotified,
+        Self::Tasks,
+        Self::Schedules,
+        Self::Deployments,
+        Self::Manifest,
+        Self::Chunk,
+        Self::Upload,
+        Self::DeadLetter,
+    ];
+
+    /// Is this one of [`Kind::LISTED`]?
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        Self::LISTED.contains(self)
+    }
+
     /// The kind's name in a store.
     #[must_use]
     pub fn name(&self) -> Cow<'static, str> {

@@ -115,8 +115,12 @@ pub trait Store: Send + Sync {
     /// whose record is written or removed meanwhile may be listed or not. A page may be empty although more pages follow, and
     /// may repeat an id.
     ///
-    /// All pages together cost one pass over the store's records, whatever `limit` is. For people's commands and repairs only;
-    /// no transition may depend on it. See [`crate::listing::Listing`].
+    /// For the kinds in [`Kind::LISTED`], all pages together cost what there is of this kind, however many other records there
+    /// are: the store keeps their ids apart, and writes them in one step with the records. (Somebody who deletes such a record on
+    /// the server by other means may leave its id in the list. Readers pass over an id without a record.) For any other kind, all
+    /// pages together may cost one pass over all records of the store, whatever `limit` is.
+    ///
+    /// For people's commands, repairs and collections only; no transition may depend on it. See [`crate::listing::Listing`].
     async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page>;
 
     /// A page of jobs in the order of time. The store keeps this index itself, and writes it in one step with the record of the

@@ -344,8 +344,14 @@ local function drop_set(hash)
   has_set[hash] = nil
 end
 
+-- The ids of the records of a kind of which there are few, each with the score 0: see `keys.rs`.
+local function ids(kind) return P .. 'brrr:ids:' .. kind end
+
 local function put_pending(hash, p, kind)
-  if kind then return call('HSET', record(hash), kind, encoded_pending(p)) end
+  if kind then
+    call('ZADD', ids(kind), 0, hash)
+    return call('HSET', record(hash), kind, encoded_pending(p))
+  end
   drop_set(hash)
   local is_long = #p.entries > MOST_LISTED
   for _, e in ipairs(is_long and p.entries or {}) do is_long = is_long and fits(e) end
@@ -553,10 +559,11 @@ end
 
 -- Notifies all parents of a call that has its value, or is about to have it. Reads everything before the first write.
 local function notify_all(hash, now, write)
-  local ready = {}
+  local ready, is_listed = {}, false
   for _, kind in ipairs({ 'pending_returns', 'unnotified' }) do
     local p = pending(hash, kind)
     if p then
+      is_listed = kind == 'unnotified'
       local known, unknown = ready_ones(p.entries, hash)
       ready[#ready + 1], ready[#ready + 2] = known, unknown
     end
@@ -565,6 +572,8 @@ local function notify_all(hash, now, write)
   if #ready == 0 then return end
   for _, parents in ipairs(ready) do notify(parents, now) end
   remove_pending(hash, 'unnotified')
+  -- If another program has put something else at this key, it has no entry to remove.
+  if is_listed then redis.pcall('ZREM', ids('unnotified'), hash) end
 end
 
 -- Adds parents to those that a failure of the call did not notify.
@@ -598,6 +607,7 @@ local function notify_in_job(hash, job_id, topic, now, write, ourselves)
   end
   local ready, unknown = ready_ones(parents_of_job, hash, true)
   local unnotified = #unknown > 0 and pending(hash, 'unnotified')
+  if #unknown > 0 then call('ZCARD', ids('unnotified')) end
   if write then write() end
   if not p then return end
   notify(ready, now)
