@@ -18,6 +18,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # They start many processes and expect them to react in time.
 ALONE = ["cli", "chaos", "redis_server"]
+# Many of its tests wait for something, so one more than there are cores runs at once.
+THREADS = {"cli": (os.cpu_count() or 1) + 1}
 # The longest first, so that the last one to end is a short one.
 LONGEST = ["mutants", "contract", "conformance", "semantics", "simulation", "dynamodb", "wasm", "sqs", "peers"]
 SUMMARY = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored; (\d+) measured; (\d+) filtered out", re.M)
@@ -37,6 +39,8 @@ class Suite:
 
     def run(self) -> None:
         env = dict(os.environ, CARGO_MANIFEST_DIR=str(self.folder))
+        if self.name in THREADS:
+            env.setdefault("RUST_TEST_THREADS", str(THREADS[self.name]))
         begun = time.monotonic()
         # A file, for the end of a pipe comes only when every process that a program has left behind has ended.
         with tempfile.TemporaryFile() as file:
