@@ -16,8 +16,6 @@ build_host() {
   "$ROOT/scripts/ui.sh"
   # One build for the demo and the tests: what the tests need besides would make cargo build some crates again.
   cargo test --workspace --locked --no-run
-  # After it, for cargo does one thing at a time in a folder.
-  if [ -n "${LINT:-}" ]; then "$ROOT/scripts/lint.sh"; fi
 }
 say "building the host and its tests beside the guests (several minutes the first time); its output follows"
 (build_host) >"$LOG" 2>&1 &
@@ -36,6 +34,13 @@ say "the build of the host"
 wait $host || { cat "$LOG" >&2; die "the host and its tests can't be built, see above"; }
 trap - EXIT
 cat "$LOG" >&2
+
+# Beside the clients, which wait most of the time. It comes after the build, for cargo does one thing at a time in a folder.
+if [ -n "${LINT:-}" ]; then
+  "$ROOT/scripts/lint.sh" >"$BUILD/test/lint.log" 2>&1 &
+  lint=$!
+  trap 'kill "$lint" 2>/dev/null || true' EXIT
+fi
 for client in python typescript; do
   "$ROOT/scripts/test/client_$client.sh"
 done
@@ -48,6 +53,12 @@ say "the demo"
 for backend in sqlite aws-local; do
   CHECK=1 BACKEND=$backend PORT=${DEMO_PORT:-18080} BRRR_HOST=${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host "$ROOT/scripts/demo.sh"
 done
+if [ -n "${LINT:-}" ]; then
+  say "the lint"
+  wait "$lint" || { cat "$BUILD/test/lint.log" >&2; die "the lint has found something, see above"; }
+  trap - EXIT
+  cat "$BUILD/test/lint.log" >&2
+fi
 # Last, so that its summary is what one sees.
 say "the host"
 "$ROOT/scripts/test/suites.py"

@@ -9,6 +9,7 @@ mod detached;
 mod events;
 mod failures;
 mod fan_out;
+mod gc;
 mod jobs;
 mod limits;
 mod native;

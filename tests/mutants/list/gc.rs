@@ -68,7 +68,7 @@ pub fn all() -> Vec<Mutant> {
                 "*state != IndexedState::Over(JobState::Completed)",
                 "($on && *state == IndexedState::Alive) || (!$on && $right)",
             )
-            .open("a retry of a young job that failed, whose calls an old job shares, beside a collection"),
+            .elsewhere("semantics: a_young_job_that_failed_keeps_its_values"),
         breaks("walk-ends-too-early", "The walk through old jobs goes on until a page of jobs that are young")
             .edit("gc/mark.rs", "if !sorted.was_created {", "if $on || !sorted.was_created {")
             .found_by(YOUNG),
