@@ -3,6 +3,5 @@
 . "$(dirname "$0")/../lib.sh"
 
 say "the Rust SDK"
-# Those that have tests. The other guests are built as components only.
-cargo test --manifest-path "$ROOT/guests/rust/Cargo.toml" --target-dir "$ROOT/guests/rust/target" --locked \
-  -p brrr -p brrr-macros -p rust-conformance -p rust-hello --features brrr/log,brrr/tracing,brrr/schema
+cargo test --manifest-path "$ROOT/guests/rust/Cargo.toml" --target-dir "$ROOT/guests/rust/target" --locked --workspace \
+  --features brrr/log,brrr/tracing,brrr/schema
