@@ -169,7 +169,7 @@ fn revisions_come_and_go_on_redis() {
 }
 
 /// Queues on Redis, and records on DynamoDB Local.
-fn redis_and_dynamodb() -> Option<(Env, Server)> {
+pub fn redis_and_dynamodb() -> Option<(Env, Server)> {
     let server = Flavour::Redis.start(None, &[])?;
     let mut env = aws::env_on(crate::servers::dynamodb::shared()?);
     env.set("BRRR_QUEUE", "redis:");

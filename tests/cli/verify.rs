@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::deploy::redis_and_dynamodb;
 use crate::harness::{Env, TOPIC, guest};
+use crate::redis;
+use crate::servers::redis::Flavour;
 
 /// The tasks whose other version asks for other calls or gives another value, and what the replay says of each: before, and now.
 /// Spaces in payloads are left out.
@@ -43,8 +46,7 @@ fn component(version: &str, of: &str) -> PathBuf {
 }
 
 /// Runs each task with its first version, then verifies the second version.
-fn changes_are_told_apart(of: &str) {
-    let env = Env::new();
+fn changes_are_told_apart(env: &Env, of: &str) {
     let worker = env.start(["run", "--topic", TOPIC]);
     worker.wait_for_stderr("serving topic");
     let [before, after] = ["before", "after"].map(|version| component(version, of));
@@ -83,17 +85,29 @@ fn changes_are_told_apart(of: &str) {
 
 #[test]
 fn changes_in_rust_are_told_apart() {
-    changes_are_told_apart("rust/rust-changes-VERSION.wasm");
+    changes_are_told_apart(&Env::new(), "rust/rust-changes-VERSION.wasm");
+}
+
+#[test]
+fn changes_are_told_apart_on_redis() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    changes_are_told_apart(&redis::env_on(redis::url(&server)), "rust/rust-changes-VERSION.wasm");
+}
+
+#[test]
+fn changes_are_told_apart_on_redis_and_dynamodb() {
+    let Some((env, _server)) = redis_and_dynamodb() else { return };
+    changes_are_told_apart(&env, "rust/rust-changes-VERSION.wasm");
 }
 
 #[test]
 fn changes_in_python_are_told_apart() {
-    changes_are_told_apart("python/changes-VERSION.wasm");
+    changes_are_told_apart(&Env::new(), "python/changes-VERSION.wasm");
 }
 
 #[test]
 fn changes_in_typescript_are_told_apart() {
-    changes_are_told_apart("typescript/changes-VERSION.wasm");
+    changes_are_told_apart(&Env::new(), "typescript/changes-VERSION.wasm");
 }
 
 /// Without a revision there are only the records of the calls. They name the children that a call had to wait for.
