@@ -19,6 +19,8 @@ use crate::bad_components::{named, section, with_custom};
 use crate::deploy::{follower, follower_with, hello, push};
 use crate::fixture::Fixture;
 use crate::harness::{Env, Running, TOPIC, block_on, eventually, guest};
+use crate::redis;
+use crate::servers::redis::Flavour;
 
 /// In MiB: a component of the largest size, as bytes and as a part of the compiler's copy, and what the allocator keeps.
 const MEMORY: u64 = 900;
@@ -83,17 +85,29 @@ fn refused(env: &Env, worker: &Running, revision: u64, what: &str, why: &str) {
 #[test]
 fn a_hostile_push_harms_nobody_else() {
     let env = Env::new();
-    let worker = follower_with(&env, &["--accept-code"]);
-    push(&env, &guest(), &[]);
+    a_hostile_push(&env, &env.url());
+}
+
+#[test]
+fn a_hostile_push_harms_nobody_else_on_redis() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    a_hostile_push(&redis::env_on(redis::url(&server)), &redis::url(&server));
+}
+
+fn a_hostile_push(env: &Env, url: &str) {
+    let worker = follower_with(env, &["--accept-code"]);
+    push(env, &guest(), &[]);
     let before = worker.memory("VmRSS");
-    let backend = env.backend();
+    // A connection to a server lives as long as the runtime that opened it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let backend = runtime.block_on(brrr_backends::open(url)).expect("the backend");
     let (piece, zeros) = (vec![7; 100_000], vec![0; 256 << 10]);
     let largest = vec![entry(&zeros); usize::try_from(LARGEST_COMPONENT).expect("a size") / zeros.len()];
     let import = named(true, "acme:bank/money@1.0.0");
     let whole = Digest::of(&import);
 
     let mut pushed: Vec<(&str, Digest, &str)> = Vec::new();
-    block_on(async {
+    runtime.block_on(async {
         let store = backend.store();
         let mut add = async |what, digest: Digest, record: Bytes, why| {
             store.put(&Key::manifest(&digest), record).await.expect("a store");
@@ -135,8 +149,8 @@ fn a_hostile_push_harms_nobody_else() {
         pushed.push(("import", whole, "acme:bank/money@1.0.0"));
     });
     for (what, digest, why) in pushed {
-        let revision = block_on(deploy(&*backend, digest, ESCAPES));
-        refused(&env, &worker, revision, what, why);
+        let revision = runtime.block_on(deploy(&*backend, digest, ESCAPES));
+        refused(env, &worker, revision, what, why);
         // A call that brings such code along fails alone.
         let called = env.run(["call", &format!("hello@sha256:{digest}"), "{\"greetee\": \"x\"}"]);
         assert_eq!(called.code, Some(31), "{what}: {called:?}");
