@@ -86,14 +86,19 @@ async fn namespaces_are_separate() {
     }
 }
 
+/// A namespace of its own in the table that tests share, through a proxy.
+async fn through(proxy: &Proxy) -> DynamoDb {
+    let namespace = namespace();
+    table(TABLE, &namespace).await;
+    let options = dynamodb::DynamoDbOptions { table: TABLE.into(), namespace };
+    DynamoDb::new(options, &config(proxy.port).await).unwrap()
+}
+
 #[tokio::test]
 async fn parts_that_a_batch_leaves_out_are_requested_again() {
     let Some(server) = shared() else { return };
     let proxy = Proxy::start(server.port);
-    let namespace = namespace();
-    table(TABLE, &namespace).await;
-    let options = dynamodb::DynamoDbOptions { table: TABLE.into(), namespace };
-    let store = DynamoDb::new(options, &config(proxy.port).await).unwrap();
+    let store = through(&proxy).await;
     // 60 values of 390 KB are 23 MB. One answer has at most 16 MB.
     let records: Vec<(Key, Bytes)> =
         (0..60).map(|n| (Key::new(&format!("c{n}"), Kind::Value), vec![n as u8; 390 << 10].into())).collect();
@@ -158,10 +163,7 @@ async fn sizes_of_items_agree_with_dynamodb() {
 async fn a_lost_answer_is_no_mismatch() {
     let Some(server) = shared() else { return };
     let proxy = Proxy::start(server.port);
-    let namespace = namespace();
-    table(TABLE, &namespace).await;
-    let store =
-        DynamoDb::new(dynamodb::DynamoDbOptions { table: TABLE.into(), namespace }, &config(proxy.port).await).unwrap();
+    let store = through(&proxy).await;
     let (key, value) = (Key::new("c", Kind::PendingReturns), Key::new("c", Kind::Value));
     let (a, b) = (Bytes::from_static(b"a"), Bytes::from_static(b"b"));
     proxy.lose_next("PutItem");
@@ -273,10 +275,7 @@ async fn lists_and_collections_do_not_read_the_table() {
 async fn a_record_and_its_entry_are_one_write() {
     let Some(server) = shared() else { return };
     let proxy = Proxy::start(server.port);
-    let namespace = namespace();
-    table(TABLE, &namespace).await;
-    let options = dynamodb::DynamoDbOptions { table: TABLE.into(), namespace };
-    let store = DynamoDb::new(options, &config(proxy.port).await).unwrap();
+    let store = through(&proxy).await;
     let (key, a, b) = (Key::new("t", Kind::Tasks), Bytes::from_static(b"a"), Bytes::from_static(b"b"));
     let ids = async || store.list(&Kind::Tasks, None, 9).await.unwrap().ids;
     for lost in [false, true] {

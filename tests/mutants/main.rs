@@ -65,10 +65,12 @@ fn run(hunt: &Hunt, mutants: &[&Mutant]) -> (usize, Vec<String>) {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let begun = Instant::now();
                     let verdict = hunt.hunt(mutant);
+                    let time = begun.elapsed();
                     found.fetch_add(usize::from(matches!(verdict, Verdict::Found { .. })), Ordering::Relaxed);
                     let (is_right, claim) = judge(&verdict, mutant.claim);
-                    println!("{}\n    {}\n    {verdict}{claim}", mutant.name, mutant.rule);
+                    println!("{} [{time:.1?}]\n    {}\n    {verdict}{claim}", mutant.name, mutant.rule);
                     if !is_right {
                         wrong.lock().unwrap().push(format!("{}: {verdict}{claim}", mutant.name));
                     }
@@ -81,7 +83,7 @@ fn run(hunt: &Hunt, mutants: &[&Mutant]) -> (usize, Vec<String>) {
 
 /// Does the result agree with the expected result of the mutant? Also returns a note on the expected result.
 fn judge(verdict: &Verdict, claim: Claim) -> (bool, String) {
-    let (is_found, is_missed) = (matches!(verdict, Verdict::Found { .. }), matches!(verdict, Verdict::Missed { .. }));
+    let (is_found, is_missed) = (matches!(verdict, Verdict::Found { .. }), matches!(verdict, Verdict::Missed));
     match claim {
         Claim::Found => (is_found, String::new()),
         Claim::Harmless(why) => (is_missed, format!("; it is said to be harmless: {why}")),

@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use brrr_protocol::digest::Digest;
 use brrr_protocol::error::Result;
 use brrr_protocol::ports::{Key, Kind, Page, Store as _};
@@ -21,15 +21,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::DynamoDb;
 use super::batch::AT_ONCE;
-use super::items::{Item, PK, SK, text};
+use super::items::{Item, PK, SK, s, text};
 use super::transaction::Written;
 
 /// The name of the attribute that holds the id.
 const ID: &str = "id";
-
-fn s(text: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(text.into())
-}
 
 impl DynamoDb {
     fn ids_pk(&self, kind: &Kind) -> String {

@@ -21,6 +21,11 @@ const MAX_ITEM: usize = 400 << 10;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
+/// An attribute that is a text.
+pub(super) fn s(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
 impl DynamoDb {
     /// The key in the format of DynamoDB.
     pub(super) fn key(&self, key: &Key) -> Result<Item> {
@@ -31,7 +36,7 @@ impl DynamoDb {
                 return Err(limit(key, reason));
             }
         }
-        Ok(Item::from([(PK.to_owned(), AttributeValue::S(pk)), (SK.to_owned(), AttributeValue::S(sk.into_owned()))]))
+        Ok(Item::from([(PK.to_owned(), s(pk)), (SK.to_owned(), s(sk))]))
     }
 
     /// The record as an item. The size is checked here, because the error of a transaction or a batch does not name the

@@ -13,7 +13,6 @@
 
 use std::sync::PoisonError;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use brrr_protocol::digest::Digest;
 use brrr_protocol::error::Result;
 use brrr_protocol::model::Millis;
@@ -24,7 +23,7 @@ use brrr_protocol::records::JobRecord;
 use bytes::Bytes;
 
 use super::DynamoDb;
-use super::items::{Item, PK, SK, text};
+use super::items::{Item, PK, SK, s, text};
 use super::transaction::Written;
 use crate::aws::TRIES;
 
@@ -45,10 +44,6 @@ const OLD_HOUR: Millis = 48 * HOUR;
 
 /// An entry without a record is removed when it is so old, because then nobody is just writing it again.
 const OLD_ENTRY: Millis = 2 * LATE;
-
-fn s(text: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(text.into())
-}
 
 /// The time at which a job was created, as its position. A record that does not decode has the time 0.
 fn position(record: &[u8]) -> u64 {
