@@ -24,6 +24,9 @@ THREADS = {"cli": (os.cpu_count() or 1) + 1}
 LONGEST = ["mutants", "contract", "conformance", "semantics", "simulation", "dynamodb", "wasm", "sqs", "peers"]
 SUMMARY = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored; (\d+) measured; (\d+) filtered out", re.M)
 FAILED = re.compile(r"^test (.+) \.\.\. FAILED$", re.M)
+# What a failed test printed. It is repeated at the end, where the summary is read.
+PRINTED = re.compile(r"^---- (.+) stdout ----\n(.*?)(?=^---- .+ stdout ----$|^failures:$|\Z)", re.M | re.S)
+LINES = 20
 COUNTS = ["passed", "failed", "ignored", "measured", "filtered out"]
 # Cargo tells a program which package it is of.
 CARGO = ["cargo", "test", "--workspace", "--locked"]
@@ -36,6 +39,7 @@ class Suite:
         self.name, self.command, self.folder, self.source = name, command, folder, source
         self.counts = [0] * len(COUNTS)
         self.failures: list[str] = []
+        self.printed: dict[str, str] = {}
 
     def run(self) -> None:
         env = dict(os.environ, CARGO_MANIFEST_DIR=str(self.folder))
@@ -54,6 +58,7 @@ class Suite:
         for counts in found:
             self.counts = [a + int(b) for a, b in zip(self.counts, counts)]
         self.failures = FAILED.findall(output)
+        self.printed = dict(PRINTED.findall(output))
         # A program that is killed, or that says nothing, has failed too.
         if process.returncode != 0 and not self.failures:
             self.failures = [f"(ended with status {process.returncode})"]
@@ -61,6 +66,14 @@ class Suite:
             self.failures = ["(no summary)"]
         with PRINT:
             print(f"     Running {self.source} [{self.seconds:.0f} s]\n{output}", flush=True)
+
+    def why_it_failed(self) -> list[str]:
+        said = []
+        for name in self.failures:
+            said.append(f"    {self.name}: {name}")
+            lines = self.printed.get(name, "").strip().splitlines()[:LINES]
+            said.extend(f"        {line[:1000]}" for line in lines)
+        return said
 
 
 PRINT = threading.Lock()
@@ -116,7 +129,7 @@ def main() -> None:
     side_by_side(others, 2)
     side_by_side([suite for suite in suites if suite.name in ALONE], 1)
 
-    failures = [f"    {suite.name}: {name}" for suite in suites for name in suite.failures]
+    failures = [said for suite in suites for said in suite.why_it_failed()]
     print(f"{len(suites)} suites")
     for suite in sorted(suites, key=lambda s: -s.seconds):
         passed, failed = suite.counts[:2]

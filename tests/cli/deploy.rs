@@ -332,7 +332,15 @@ fn a_push_waits_for_all_workers_and_mistakes_are_clear() {
     workers[0].signal(Signal::STOP);
     let third = patched(&env, "third.wasm", &[("Hello, ", "Hallo, ")]);
     let waited = env.run(["push", third.to_str().expect("UTF-8"), "--wait", "1s", "--output", "json"]);
-    assert_eq!((waited.code, waited.json()["silent"].as_array().map(Vec::len)), (Some(41), Some(1)), "{waited:?}");
+    // On a busy machine the other worker may be late too.
+    let frozen = format!("{}-", workers[0].id().as_raw_nonzero());
+    let said = waited.json();
+    let silent = said["silent"].as_array().expect("the silent workers").iter();
+    assert_eq!(
+        (waited.code, silent.filter(|id| id.as_str().is_some_and(|id| id.starts_with(&frozen))).count()),
+        (Some(41), 1),
+        "{waited:?}"
+    );
     assert_eq!(hello(&env, "still"), "Howdy, still!");
     // The same push again goes on where that one was.
     workers[0].signal(Signal::CONT);
