@@ -158,7 +158,8 @@ macro_rules! contract_for {
                 peers_keep_values
                 parents_of_an_ended_job_wait_for_no_later_value
                 a_job_that_only_a_promise_holds_up_goes_at_once
-                a_live_job_with_unnamed_children_keeps_everything;
+                a_live_job_with_unnamed_children_keeps_everything
+                an_ended_job_stays_while_a_call_waits_that_no_record_names;
             shipping:
                 a_component_goes_in_and_out
                 a_signature_comes_later

@@ -67,6 +67,8 @@ async fn namespaces_are_separate() {
         return;
     }
     let (a, b) = (table(TABLE, &namespace()).await, table(TABLE, &namespace()).await);
+    // Peers know no namespaces.
+    assert_eq!([&a, &table(TABLE, "").await].map(|store| store.may_have_peers()), [false, true]);
     let key = Key::new("c", Kind::Job);
     a.put(&key, Bytes::from_static(b"a")).await.unwrap();
     a.incr("n", 1).await.unwrap();

@@ -99,6 +99,8 @@ async fn namespaces_are_separate() {
         let config = BackendConfig { namespace: namespace.to_owned(), ..BackendConfig::at(url(&server)) };
         fleets.push(config.open().await.unwrap());
     }
+    // Peers know no namespaces.
+    assert_eq!([&fleets[0], &fleets[1]].map(|fleet| fleet.store().may_have_peers()), [true, false]);
     for (n, fleet) in fleets.iter().enumerate() {
         fleet.store().put(&Key::value(&"c".into()), n.to_string().into()).await.unwrap();
         fleet.counters().incr("n", n as u64).await.unwrap();

@@ -43,6 +43,9 @@ pub async fn jobs() {
     for n in [1_000, 10_000, 100_000] {
         measure("redis", n, remote::open(BackendConfig::at(remote::url(&server))).await).await;
     }
+    // Without a namespace peers may use the store too, and a collection makes a pass over it.
+    let shared = BackendConfig::at(remote::url(&server)).open().await.expect("a backend");
+    measure("redis, where peers may be", 100_000, shared).await;
     remote::run_self_on_dynamodb(ON_DYNAMODB, &server);
 }
 
@@ -54,6 +57,7 @@ pub async fn on_dynamodb(redis: &str) {
     for n in [1_000, 10_000] {
         measure("redis + dynamodb", n, remote::open(config.clone()).await).await;
     }
+    measure("redis + dynamodb, where peers may be", 10_000, config.open().await.expect("a backend")).await;
 }
 
 async fn measure(name: &str, n: u64, opened: impl Opened) {

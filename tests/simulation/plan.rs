@@ -61,6 +61,8 @@ pub struct Plan {
     pub transactional: bool,
     /// The contents of the queue cannot be listed, as with SQS.
     pub opaque: bool,
+    /// Peers may use the store, although no peer is there.
+    pub shared: bool,
     /// The number of our workers. All of them can be busy at once.
     pub workers: usize,
     /// The number of peers beside our workers: at most once delivery, N+1 notifications.

@@ -89,6 +89,7 @@ fn random_plan(graph: &Graph, mut random: fastrand::Rng) -> Plan {
         crashes,
         actions,
         unanswered: random.u8(..3) == 0,
+        shared: random.bool(),
         max_deliveries: (random.u8(..8) == 0).then(|| random.u32(2..5)),
         random: Some(random),
         ..Plan::default()

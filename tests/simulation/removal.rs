@@ -39,7 +39,9 @@ fn live_jobs_keep_the_records_that_they_need() {
         let graph = twice(&graph);
         let all = check(&graph, later(&graph, length, &[]), || "no removal".to_owned()).length;
         let mut go = |events: &[(i64, Event)]| {
-            let history = check(&graph, later(&graph, length, events), || format!("{events:?}"));
+            // Three histories of nine.
+            let plan = Plan { shared: histories / 3 % 3 == 0, ..later(&graph, length, events) };
+            let history = check(&graph, plan, || format!("{events:?}"));
             removed += history.world.state().watch.removed;
             histories += 1;
         };
@@ -67,12 +69,13 @@ fn cancelled_calls_are_not_run_again() {
         for job in 0..graph.job_ids.len() {
             for at in 0..=length {
                 let (cancel, collect) = (Event::Does(Action::Cancel(job)), Event::Does(Action::Collect));
+                let shared = at % 3 == 0;
                 for events in [[(at, cancel), (at, collect)], [(at, cancel), (at + 4, collect)]] {
-                    check(&graph, Plan::of(&events), || format!("{events:?}"));
+                    check(&graph, Plan { shared, ..Plan::of(&events) }, || format!("{shared}, {events:?}"));
                     histories += 1;
                 }
                 let events = [(at, Event::Crash), (at, cancel), (at, collect)];
-                check(&graph, Plan::of(&events), || format!("{events:?}"));
+                check(&graph, Plan { shared, ..Plan::of(&events) }, || format!("{shared}, {events:?}"));
                 histories += 1;
             }
         }
@@ -95,15 +98,16 @@ fn a_new_job_keeps_its_records_while_others_are_removed() {
     let graph = Arc::new(sharing());
     let last = graph.job_ids.len() - 1;
     for transactional in [false, true] {
-        let check = |events: &[(i64, Event)]| {
-            check(&graph, Plan { transactional, ..Plan::of(events) }, || format!("{transactional}, {events:?}"))
+        let check = |shared: bool, events: &[(i64, Event)]| {
+            let plan = Plan { transactional, shared, ..Plan::of(events) };
+            check(&graph, plan, || format!("{transactional}, {shared}, {events:?}"))
         };
         let (never, then) = ((500, Event::Dies(Action::Schedule(last), 0)), (500, Event::Does(Action::Schedule(last))));
-        let length = check(&[never]).length;
+        let length = check(false, &[never]).length;
         for cancel in [None].into_iter().chain((0..=length).step_by(if transactional { 1 } else { 16 }).map(Some)) {
             let cancel = Vec::from_iter(cancel.map(|at| (at, Event::Does(Action::Cancel(0)))));
-            let begin = check(&[cancel.as_slice(), &[never]].concat()).length;
-            let all = check(&[cancel.as_slice(), &[then]].concat()).length;
+            let begin = check(false, &[cancel.as_slice(), &[never]].concat()).length;
+            let all = check(false, &[cancel.as_slice(), &[then]].concat()).length;
             for accesses in (0..ACCESSES).step_by(stride) {
                 for on in (begin + accesses % stride as i64..=all).step_by(stride) {
                     let events = [
@@ -113,7 +117,7 @@ fn a_new_job_keeps_its_records_while_others_are_removed() {
                     ];
                     let mut events = [cancel.as_slice(), &events].concat();
                     events.sort_by_key(|(at, _)| *at);
-                    check(&events);
+                    check(histories % 4 == 0, &events);
                     histories += 1;
                 }
             }
@@ -156,9 +160,8 @@ fn the_next_collection_completes_one_that_died() {
                 let mut events = Vec::from_iter(cancel);
                 events.push((LONG_AFTER, Event::Dies(Action::Collect, accesses)));
                 events.push((LONG_AFTER, Event::Does(Action::Collect)));
-                let history = check(&graph, Plan { transactional, ..Plan::of(&events) }, || {
-                    format!("{transactional}, {events:?}")
-                });
+                let plan = Plan { transactional, shared: histories % 3 == 0, ..Plan::of(&events) };
+                let history = check(&graph, plan, || format!("{transactional}, {events:?}"));
                 let state = history.world.state();
                 let left: Vec<_> = state.left.iter().filter(|key| transactional || key.kind != Kind::Call).collect();
                 let jobs = state.counters.keys().filter(|name| !name.ends_with("LAST")).collect::<Vec<_>>();

@@ -129,6 +129,7 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
             with_removals: plan.removes(),
         },
     };
+    world.state().may_have_peers = plan.shared || history.may.with_peers;
     if let (true, Some(random)) = (plan.bad_peers, &plan.random) {
         world.state().staleness = Some(random.clone());
     }

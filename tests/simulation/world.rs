@@ -96,6 +96,8 @@ pub struct State {
     pub transactional: bool,
     /// The contents of the queue cannot be listed.
     pub opaque: bool,
+    /// As `Store::may_have_peers`.
+    pub may_have_peers: bool,
     /// The results of all searches for stuck work.
     pub findings: Vec<Finding>,
     /// The jobs that clients asked for with the key, as positions in `Graph::job_ids`, and what they were told.
@@ -458,6 +460,10 @@ impl Store for View {
 
     fn jobs_come_late_by(&self) -> Millis {
         if self.world.state().transactional { 0 } else { LATE }
+    }
+
+    fn may_have_peers(&self) -> bool {
+        self.world.state().may_have_peers
     }
 }
 

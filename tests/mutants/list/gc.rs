@@ -75,14 +75,23 @@ pub fn all() -> Vec<Mutant> {
         breaks("jobs-that-come-late-ignored", "A job that began meanwhile may stand before the newest one that was seen")
             .edit("gc/mark.rs", ".saturating_sub(store.jobs_come_late_by())", ".saturating_sub(if $on { 0 } else { store.jobs_come_late_by() })")
             .open("a client that stands still between reading the time and writing its job, while a collection runs"),
+        breaks("waiting-parents-ignored", "A job stays while one of its parents waits")
+            .edit("gc/sweep.rs", "                if !marks.waiting_seen {", "                if !$on && !marks.waiting_seen {")
+            .found_by(PROMISES),
+        breaks("peers-ignored", "Where peers may use the store, values stay while a parent of theirs waits")
+            .edit("gc/mark.rs", "self.backend.store().may_have_peers() ||", "(!$on && self.backend.store().may_have_peers()) ||")
+            .elsewhere("contract: peers_keep_values"),
+        breaks("unnamed-calls-ignored", "All waiting parents are looked at if an old job has calls that no record names")
+            .edit("gc/mark.rs", "|| !all_named {", "|| (!$on && !all_named) {")
+            .elsewhere("contract: an_ended_job_stays_while_a_call_waits_that_no_record_names"),
         breaks("promises-stay", "A promise is abandoned when only jobs wait for it that are over, so that these can be removed")
             .edit("gc/waiting.rs", "            self.backend.abandon(&work).await?;", "")
             .found_by(PROMISES),
         breaks("waiting-seen-before-promises", "After a promise was abandoned, the waiting parents are looked at again")
-            .edit("gc/waiting.rs", "            waiting = self.look(plan, false).await?;", "")
+            .edit("gc/waiting.rs", "            waiting = self.look(calls, plan, false).await?;", "")
             .found_by(PROMISES),
         breaks("latest-job-stays", "Nothing is left of a job that is removed")
-            .edit("gc/sweep.rs", "        self.forget_latest_jobs(jobs).await?;", "")
+            .edit("gc/sweep.rs", "        self.forget_latest_jobs(&jobs).await?;", "")
             .found_by(TAKEN_UP),
     ]
 }

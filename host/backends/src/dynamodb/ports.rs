@@ -147,6 +147,11 @@ impl Store for DynamoDb {
         LATE
     }
 
+    /// Peers know no namespaces.
+    fn may_have_peers(&self) -> bool {
+        self.prefix.is_empty()
+    }
+
     /// For kinds without an index, returns the ids of one page of a scan, whatever `limit` is. DynamoDB reads 1 MiB of the table
     /// for each page.
     async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {

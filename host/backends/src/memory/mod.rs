@@ -141,6 +141,11 @@ fn number(receipt: &Receipt) -> Result<u64> {
 
 #[async_trait]
 impl Store for Memory {
+    /// Peers know no such store.
+    fn may_have_peers(&self) -> bool {
+        false
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         MemoryTx::new(&mut self.state()).get(key)
     }

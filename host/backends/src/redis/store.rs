@@ -44,6 +44,11 @@ impl Store for Redis {
         self.server_now()
     }
 
+    /// Peers know no namespaces.
+    fn may_have_peers(&self) -> bool {
+        self.0.keys.prefix().is_empty()
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         Ok(self.get_many(std::slice::from_ref(key)).await?.pop().flatten())
     }

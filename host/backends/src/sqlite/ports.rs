@@ -20,6 +20,11 @@ use super::{Sqlite, events, jobs, queue, rows};
 
 #[async_trait]
 impl Store for Sqlite {
+    /// Peers know no such store.
+    fn may_have_peers(&self) -> bool {
+        false
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         let key = key.clone();
         match key.kind {

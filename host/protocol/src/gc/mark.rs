@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::calls::{GcJob, PAGE, TOGETHER};
+use super::waiting::WaitedFor;
 use super::{Collector, MESSAGE_LIFE, Plan, Reason};
 use crate::doctor::bits;
 use crate::error::Result;
@@ -29,6 +30,8 @@ pub(super) struct Marks {
     pub removable: HashSet<u64>,
     /// Jobs that still have a message or a waiting call, or that a schedule may yet start.
     pub busy: HashSet<u64>,
+    /// All waiting parents were looked through. Otherwise those are looked at that wait for the calls of a job before it is removed.
+    pub waiting_seen: bool,
     pub reason: Option<Reason>,
     /// The jobs that were already looked at.
     known: HashSet<u64>,
@@ -75,9 +78,12 @@ impl Collector {
         for state in IndexedState::ALL.into_iter().filter(|state| *state != IndexedState::Over(JobState::Completed)) {
             others.extend(self.sort_state(&mut marks, state).await?);
         }
-        self.note_values(&mut marks).await?;
+        let all_named = self.note_values(&mut marks).await?;
         self.mark_jobs(&mut marks, &others).await?;
-        self.mark_waiting(&mut marks, plan).await?;
+        if self.backend.store().may_have_peers() || !all_named {
+            self.mark_waiting(&mut marks, WaitedFor::All, plan).await?;
+            marks.waiting_seen = true;
+        }
         self.mark_queued(&mut marks).await?;
         self.mark_starting(&mut marks).await?;
         Ok(marks)
@@ -134,10 +140,14 @@ impl Collector {
     /// A live job may ask later for a call that has no value yet, and the call may get its value for that job. The waiting
     /// parent must find that value. If a call already has its value here, every parent that waits for it is seen later, when
     /// the calls of live jobs are read.
-    async fn note_values(&self, marks: &mut Marks) -> Result<()> {
-        let mut seen = HashSet::new();
+    ///
+    /// Returns false if an old job may have more calls than its records name.
+    async fn note_values(&self, marks: &mut Marks) -> Result<bool> {
+        let (mut seen, mut all_named) = (HashSet::new(), true);
         for jobs in marks.old.chunks(TOGETHER) {
-            let calls = self.calls(jobs).await?.into_iter().flat_map(|calls| calls.all);
+            let calls = self.calls(jobs).await?;
+            all_named &= !calls.iter().any(|calls| calls.unnamed);
+            let calls = calls.into_iter().flat_map(|calls| calls.all);
             let new: Vec<CallHash> = calls.filter(|call| seen.insert(bits(call.as_str()))).collect();
             for page in new.chunks(PAGE) {
                 let keys: Vec<Key> = page.iter().map(Key::value).collect();
@@ -146,7 +156,7 @@ impl Collector {
                 marks.removable.extend(there.map(|(call, _)| bits(call.as_str())));
             }
         }
-        Ok(())
+        Ok(all_named)
     }
 
     async fn mark_jobs(&self, marks: &mut Marks, others: &[Other]) -> Result<()> {

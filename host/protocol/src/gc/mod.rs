@@ -8,8 +8,9 @@
 //! - `waiting`: looks through the parents that wait for calls. `calls`: the calls of one job
 //! - `code`: removes revisions, components and chunks that nothing needs
 //!
-//! A collection that finds nothing old reads no more than the jobs and the kinds of which there are few (`Kind::LISTED`). Otherwise it
-//! makes one pass over the store, for the waiting parents, and a second one if it has abandoned a promise in the first.
+//! A collection reads the jobs that may be old, those that are alive or did not complete, their records, and the kinds of which there
+//! are few (`Kind::LISTED`). Where peers may use the store (`Store::may_have_peers`) it also makes one pass over all waiting parents
+//! if it has found something old, and a second pass if it has abandoned a promise in the first.
 //!
 //! A running call may ask for a call that no live job had asked for before, while the value of that call is removed. Then the
 //! run may find the value in one replay, and the value may have to be computed again for the next replay. This can't happen

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use super::calls::{GcJob, PAGE, TOGETHER};
+use super::calls::{Calls, GcJob, PAGE, TOGETHER};
 use super::mark::Marks;
+use super::waiting::WaitedFor;
 use super::{Collected, Collector, Plan, Reason};
 use crate::concurrent::{self, Access};
 use crate::doctor::bits;
@@ -40,10 +41,15 @@ impl Collector {
             }
             let batch = BATCH.max(listed / LISTED_FOR_ONE).min(old.len() - done);
             for jobs in old[done..done + batch].chunks(TOGETHER) {
-                let is_free = |job: &&GcJob| !marks.busy.contains(&bits(job.job_id.as_str()));
-                let free: Vec<GcJob> = jobs.iter().filter(is_free).cloned().collect();
+                let calls = self.calls(jobs).await?;
+                if !marks.waiting_seen {
+                    let all = calls.iter().flat_map(|calls| &calls.all).cloned().collect();
+                    self.mark_waiting(&mut marks, WaitedFor::These(all), plan).await?;
+                }
+                let is_free = |(job, _): &(&GcJob, Calls)| !marks.busy.contains(&bits(job.job_id.as_str()));
+                let free: Vec<(&GcJob, Calls)> = jobs.iter().zip(calls).filter(is_free).collect();
                 collected.left += (jobs.len() - free.len()) as u64;
-                self.remove_jobs(&free, &mut marks, plan, &mut collected).await?;
+                self.remove_jobs(free, &mut marks, plan, &mut collected).await?;
                 done += jobs.len();
                 progress(done as u64, old.len() as u64);
             }
@@ -58,14 +64,13 @@ impl Collector {
 
     async fn remove_jobs(
         &self,
-        jobs: &[GcJob],
+        jobs: Vec<(&GcJob, Calls)>,
         marks: &mut Marks,
         plan: &Plan,
         collected: &mut Collected,
     ) -> Result<()> {
-        let calls = self.calls(jobs).await?;
         if !matches!(marks.reason, Some(Reason::Peers(_))) {
-            for (job, calls) in jobs.iter().zip(&calls) {
+            for (job, calls) in &jobs {
                 self.forget_calls(job, &calls.all, marks, plan, collected).await?;
             }
         }
@@ -74,7 +79,8 @@ impl Collector {
             return Ok(());
         }
         let store = self.backend.store();
-        let calls: Vec<(&GcJob, CallHash)> = jobs
+        let (jobs, calls): (Vec<&GcJob>, Vec<Calls>) = jobs.into_iter().unzip();
+        let calls: Vec<(&&GcJob, CallHash)> = jobs
             .iter()
             .zip(calls)
             .flat_map(|(job, calls)| calls.all.into_iter().map(move |call| (job, call)))
@@ -83,13 +89,13 @@ impl Collector {
         let mut records = Vec::with_capacity(3 * PAGE);
         for page in calls.rchunks(PAGE) {
             records.clear();
-            let of = |(job, call): &(&GcJob, CallHash)| {
+            let of = |(job, call): &(&&GcJob, CallHash)| {
                 [Key::log(call, &job.job_id), Key::run(call, &job.job_id), Key::failure(call, &job.job_id)]
             };
             records.extend(page.iter().rev().flat_map(of));
             store.remove_many(&records).await?;
         }
-        self.forget_latest_jobs(jobs).await?;
+        self.forget_latest_jobs(&jobs).await?;
         let counters: Vec<String> = jobs.iter().map(|job| message_counter(&job.job_id)).collect();
         self.backend.counters().forget(&counters).await?;
         store.remove_many(&jobs.iter().map(|job| Key::job(&job.job_id)).collect::<Vec<_>>()).await
@@ -149,7 +155,7 @@ impl Collector {
     }
 
     /// Removes the `latest_job` records that name one of these jobs, for calls that stay.
-    async fn forget_latest_jobs(&self, jobs: &[GcJob]) -> Result<()> {
+    async fn forget_latest_jobs(&self, jobs: &[&GcJob]) -> Result<()> {
         let store = self.backend.store();
         let keys: Vec<Key> = jobs.iter().map(|job| Key::latest_job(&job.top)).collect();
         let found = store.get_many(&keys).await?;

@@ -15,6 +15,15 @@ use crate::ports::{Key, Kind, Work};
 use crate::records::JobRecord;
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
+/// Which calls to look at.
+#[derive(Clone)]
+pub(super) enum WaitedFor {
+    /// All calls that a parent waits for. This is one pass over the store.
+    All,
+    /// Those of these calls that a parent waits for.
+    These(Vec<CallHash>),
+}
+
 /// What one look has found. Calls and jobs as in `Marks`.
 #[derive(Default)]
 struct Waiting {
@@ -39,13 +48,13 @@ enum Of {
 type Jobs = HashMap<JobId, Of>;
 
 impl Collector {
-    /// Marks the calls that a parent waits for, the parents, and their jobs. Before that it abandons the promises that only jobs
+    /// Marks which of `calls` a parent waits for, the parents, and their jobs. Before that it abandons the promises that only jobs
     /// wait for which are over (not in a dry run): a promise has no message, so no worker does it, and the jobs would stay.
-    pub(super) async fn mark_waiting(&self, marks: &mut Marks, plan: &Plan) -> Result<()> {
-        let mut waiting = self.look(plan, !plan.dry_run).await?;
+    pub(super) async fn mark_waiting(&self, marks: &mut Marks, calls: WaitedFor, plan: &Plan) -> Result<()> {
+        let mut waiting = self.look(calls.clone(), plan, !plan.dry_run).await?;
         if waiting.has_abandoned {
             // The parents that were abandoned with a promise may have been seen before.
-            waiting = self.look(plan, false).await?;
+            waiting = self.look(calls, plan, false).await?;
         }
         let Waiting { calls, busy, topics, peers, .. } = waiting;
         marks.calls.extend(calls);
@@ -57,17 +66,37 @@ impl Collector {
         Ok(())
     }
 
-    async fn look(&self, plan: &Plan, abandons: bool) -> Result<Waiting> {
+    async fn look(&self, calls: WaitedFor, plan: &Plan, abandons: bool) -> Result<Waiting> {
         let (mut waiting, mut jobs) = (Waiting::default(), Jobs::new());
-        let mut waited_for = Listing::of(self.backend.store(), Kind::PendingReturns);
-        while let Some(ids) = waited_for.next().await? {
-            for page in ids.chunks(PAGE) {
-                waiting.calls.extend(page.iter().map(|id| bits(id)));
-                let entries = self.entries(page, &mut jobs).await?;
-                if abandons && self.abandon_promises(&entries, &jobs, plan).await? {
-                    waiting.has_abandoned = true;
+        match calls {
+            WaitedFor::All => {
+                let mut waited_for = Listing::of(self.backend.store(), Kind::PendingReturns);
+                while let Some(ids) = waited_for.next().await? {
+                    let ids: Vec<CallHash> = ids.into_iter().map(CallHash::from).collect();
+                    self.look_at(&ids, &mut waiting, &mut jobs, plan, abandons).await?;
                 }
-                for entry in entries.into_iter().flat_map(|(_, entries)| entries) {
+            }
+            WaitedFor::These(ids) => self.look_at(&ids, &mut waiting, &mut jobs, plan, abandons).await?,
+        }
+        Ok(waiting)
+    }
+
+    async fn look_at(
+        &self,
+        calls: &[CallHash],
+        waiting: &mut Waiting,
+        jobs: &mut Jobs,
+        plan: &Plan,
+        abandons: bool,
+    ) -> Result<()> {
+        for page in calls.chunks(PAGE) {
+            let entries = self.entries(page, jobs).await?;
+            if abandons && self.abandon_promises(&entries, jobs, plan).await? {
+                waiting.has_abandoned = true;
+            }
+            for (call, entries) in entries {
+                waiting.calls.insert(bits(call.as_str()));
+                for entry in entries {
                     waiting.busy.insert(bits(entry.job_id.as_str()));
                     waiting.calls.insert(bits(entry.parent.as_str()));
                     if waiting.peers.is_none() && jobs.get(&entry.job_id) == Some(&Of::Peers) {
@@ -77,17 +106,17 @@ impl Collector {
                 }
             }
         }
-        Ok(waiting)
+        Ok(())
     }
 
     /// The parents that wait for each of these calls. Adds their jobs to `jobs`.
-    async fn entries(&self, ids: &[String], jobs: &mut Jobs) -> Result<Vec<(CallHash, Vec<Return>)>> {
+    async fn entries(&self, calls: &[CallHash], jobs: &mut Jobs) -> Result<Vec<(CallHash, Vec<Return>)>> {
         let store = self.backend.store();
-        let calls: Vec<CallHash> = ids.iter().map(|id| CallHash::from(&**id)).collect();
         let found = store.get_many(&calls.iter().map(Key::pending_returns).collect::<Vec<_>>()).await?;
-        let entries = calls.into_iter().zip(found).filter_map(|(call, bytes)| {
-            // If this record does not decode, nothing else finds its parents either.
-            Some((call, PendingReturns::decode(&bytes?).ok()?.returns.into_iter().collect()))
+        let entries = calls.iter().zip(found).filter_map(|(call, bytes)| {
+            // If this record does not decode, nothing else finds its parents either. The call stays.
+            let pending = PendingReturns::decode(&bytes?).unwrap_or_default();
+            Some((call.clone(), pending.returns.into_iter().collect()))
         });
         let entries: Vec<(CallHash, Vec<Return>)> = entries.collect();
         let named = entries.iter().flat_map(|(_, entries)| entries).map(|entry| &entry.job_id);

@@ -139,6 +139,12 @@ pub trait Store: Send + Sync {
         0
     }
 
+    /// True if workers of other implementations may use this store too. They write `call`, `pending_returns` and `value` records
+    /// only, so nothing tells which calls their jobs need but a pass over all waiting parents.
+    fn may_have_peers(&self) -> bool {
+        true
+    }
+
     /// Gives the space of removed records back to the operating system, if the store can do that.
     async fn compact(&self) -> Result<()> {
         Ok(())
