@@ -24,7 +24,7 @@ pub fn all() -> Vec<Mutant> {
             "return self.lost(facts, job_id, &topics, Why::NotNotified, !may_be_queued).await.map(Some);",
             "return Ok(None);",
         )
-        .found_by(STALE),
+        .found_by(DIE),
         breaks("repair-misses-values-that-notified-nobody", "A parent that waits for a call with a value is found")
             .edit(
                 "doctor/judge.rs",

@@ -112,8 +112,8 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("failure-passed-on-every-time", "R2: it is queued again once, not once for every read of the record").edit(
             "multi_step/notify.rs",
-            "            passed_on = Some(next.clone());",
-            "passed_on = Some(next.clone()).filter(|_| !$on);",
+            "passed_on.as_ref().is_some_and(|to| is_passed_on(to, &kept, call))",
+            "(!$on && passed_on.as_ref().is_some_and(|to| is_passed_on(to, &kept, call)))",
         ).harmless("one more message for each time that the record changed between read and write"),
         breaks("failure-forgets-other-jobs", "R2: parents of other jobs stay registered").edit(
             "multi_step/notify.rs",

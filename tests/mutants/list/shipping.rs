@@ -23,6 +23,7 @@ pub fn all() -> Vec<Mutant> {
                 "    if $on { upload.end().await?; store.put(&key, manifest.encode()).await?; }
                  else { store.put(&key, manifest.encode()).await?; upload.end().await?; }",
             )
+            .found_late()
             .found_by(NEEDED),
         breaks("young-component-goes", "A component that was sent stays for a while before a revision names it")
             .edit("gc/code.rs", "manifest.at.saturating_add(age) >= plan.now", "false")

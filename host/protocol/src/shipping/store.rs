@@ -1,6 +1,6 @@
 //! Puts a component into a store, and gets it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 
@@ -100,7 +100,8 @@ pub async fn put_component(
 
 /// The chunks of a component, each with whether it must be sent.
 async fn to_send(store: &dyn Store, component: &Component, sending: Sending) -> Result<HashMap<Digest, bool>> {
-    let digests: HashSet<Digest> = component.chunks().iter().map(|chunk| chunk.digest).collect();
+    // In an order, so that a simulated history can be repeated.
+    let digests: BTreeSet<Digest> = component.chunks().iter().map(|chunk| chunk.digest).collect();
     let digests: Vec<Digest> = digests.into_iter().collect();
     if sending == Sending::All || is_collecting(store).await? {
         return Ok(digests.into_iter().map(|digest| (digest, true)).collect());
