@@ -1,5 +1,10 @@
 //! The real binary with local servers that speak the protocols of DynamoDB and SQS.
 
+use std::sync::Arc;
+
+use brrr_backends::dynamodb::{DynamoDb, DynamoDbOptions};
+use brrr_backends::redis::{Redis, RedisOptions};
+use brrr_backends::{Combined, aws};
 use rustix::process::Signal;
 
 use crate::harness::{Env, eventually};
@@ -18,6 +23,25 @@ pub fn env_on(records: &Server) -> Env {
         env.set(name, value);
     }
     env
+}
+
+/// Opens what the commands use that have their records in this table of the server at `records`, and their queues on this Redis.
+pub async fn open_with_redis(table: &str, records: &str, redis: &str) -> Combined {
+    use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+    // Fixed credentials, so that those of the person who runs the tests are not used.
+    let profile = "[default]\naws_access_key_id=local\naws_secret_access_key=s3cret\n";
+    let files = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Credentials, profile).build();
+    let loader = aws::loader().region("us-east-1").profile_files(files).profile_name("default").endpoint_url(records);
+    let options = DynamoDbOptions { table: table.to_owned(), namespace: String::new() };
+    let store = DynamoDb::new(options, &loader.load().await).expect("a table's client");
+    let redis = Arc::new(Redis::connect(RedisOptions::new(redis)).await.expect("a server"));
+    Combined {
+        name: format!("redis: + {}", store.name()),
+        store: Arc::new(store),
+        queue: redis.clone(),
+        counters: redis.clone(),
+        events: Some(redis),
+    }
 }
 
 /// Starts a job, kills its worker, and checks that a second worker finishes the job. Also checks that no credentials

@@ -58,6 +58,10 @@ impl Env {
         self.settings.push((name.to_owned(), value.into()));
     }
 
+    fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.iter().rev().find(|(set, _)| set == name).map(|(_, value)| value.as_str())
+    }
+
     /// A new folder with the same settings.
     pub fn again(&self) -> Self {
         Self { settings: self.settings.clone(), ..Self::new() }
@@ -146,6 +150,21 @@ impl Env {
     /// Opens the backend that the commands use unless their arguments name another one.
     pub fn backend(&self) -> Arc<dyn Backend> {
         block_on(brrr_backends::open(&self.url())).expect("the backend")
+    }
+
+    /// Opens the backend of the commands, where it is on SQLite, on Redis, or on Redis and DynamoDB. A connection to a server lives
+    /// as long as the runtime that opened it.
+    pub async fn open(&self) -> Arc<dyn Backend> {
+        match (self.setting("BRRR_STORE"), self.setting("REDIS_URL")) {
+            (None, None) => brrr_backends::open(&self.url()).await.expect("the backend"),
+            (None, Some(redis)) => brrr_backends::open(redis).await.expect("the backend"),
+            (Some(_), Some(redis)) => {
+                let [table, records] = ["DYNAMODB_TABLE_NAME", "AWS_ENDPOINT_URL_DYNAMODB"]
+                    .map(|name| self.setting(name).unwrap_or_else(|| panic!("{name} is not set")));
+                Arc::new(crate::aws::open_with_redis(table, records, redis).await)
+            }
+            (Some(store), None) => panic!("{store} without a queue on Redis"),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::bad_components::{named, section, with_custom};
-use crate::deploy::{follower, follower_with, hello, push};
+use crate::deploy::{follower, follower_with, hello, push, redis_and_dynamodb};
 use crate::fixture::Fixture;
 use crate::harness::{Env, Running, TOPIC, block_on, eventually, guest};
 use crate::redis;
@@ -84,23 +84,29 @@ fn refused(env: &Env, worker: &Running, revision: u64, what: &str, why: &str) {
 
 #[test]
 fn a_hostile_push_harms_nobody_else() {
-    let env = Env::new();
-    a_hostile_push(&env, &env.url());
+    a_hostile_push(&Env::new(), 100_000);
 }
 
 #[test]
 fn a_hostile_push_harms_nobody_else_on_redis() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
-    a_hostile_push(&redis::env_on(redis::url(&server)), &redis::url(&server));
+    a_hostile_push(&redis::env_on(redis::url(&server)), 100_000);
 }
 
-fn a_hostile_push(env: &Env, url: &str) {
+#[test]
+fn a_hostile_push_harms_nobody_else_on_redis_and_dynamodb() {
+    let Some((env, _server)) = redis_and_dynamodb() else { return };
+    // An item holds 400 KB, so a manifest can't name more chunks.
+    a_hostile_push(&env, 11_000);
+}
+
+/// A manifest names up to `chunks` chunks. That is far more than is allowed.
+fn a_hostile_push(env: &Env, chunks: usize) {
     let worker = follower_with(env, &["--accept-code"]);
     push(env, &guest(), &[]);
     let before = worker.memory("VmRSS");
-    // A connection to a server lives as long as the runtime that opened it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let backend = runtime.block_on(brrr_backends::open(url)).expect("the backend");
+    let backend = runtime.block_on(env.open());
     let (piece, zeros) = (vec![7; 100_000], vec![0; 256 << 10]);
     let largest = vec![entry(&zeros); usize::try_from(LARGEST_COMPONENT).expect("a size") / zeros.len()];
     let import = named(true, "acme:bank/money@1.0.0");
@@ -133,7 +139,7 @@ fn a_hostile_push(env: &Env, url: &str) {
         add("size", Digest::of(b"7"), size.encode(), "at most 256 MiB").await;
         let sum = ManifestRecord { size: LARGEST_COMPONENT, ..manifest(Digest::of(b"8"), good.clone()) };
         add("sum", Digest::of(b"8"), sum.encode(), "bytes together").await;
-        let many = manifest(Digest::of(b"9"), vec![ChunkEntry { size: 1, ..entry(b"x") }; 100_000]);
+        let many = manifest(Digest::of(b"9"), vec![ChunkEntry { size: 1, ..entry(b"x") }; chunks]);
         add("many", Digest::of(b"9"), many.encode(), "chunks; at most").await;
         // At the key of the chunk is another kind of record.
         let kind = entry(b"another kind");

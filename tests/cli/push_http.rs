@@ -6,9 +6,11 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::api::problem;
-use crate::deploy::{follower, patched};
+use crate::deploy::{follower, patched, redis_and_dynamodb};
 use crate::gateway::{Answer, Http};
 use crate::harness::{Env, Running, TOPIC, eventually, guest};
+use crate::redis;
+use crate::servers::redis::Flavour;
 
 pub const PUSH: [(&str, &str); 1] = [("authorization", "Bearer push-0123456789abcdef")];
 
@@ -44,9 +46,24 @@ fn refused(answer: &Answer, status: u16, name: &str) {
 
 #[test]
 fn revisions_are_pushed_ramped_rolled_back_and_removed() {
-    let mut env = Env::new();
-    let worker = follower(&env);
-    let (gateway, http) = gateway(&mut env);
+    revisions_are_pushed(&mut Env::new());
+}
+
+#[test]
+fn revisions_are_pushed_ramped_rolled_back_and_removed_on_redis() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    revisions_are_pushed(&mut redis::env_on(redis::url(&server)));
+}
+
+#[test]
+fn revisions_are_pushed_ramped_rolled_back_and_removed_on_redis_and_dynamodb() {
+    let Some((mut env, _server)) = redis_and_dynamodb() else { return };
+    revisions_are_pushed(&mut env);
+}
+
+fn revisions_are_pushed(env: &mut Env) {
+    let worker = follower(env);
+    let (gateway, http) = gateway(env);
     let first = upload(&http, &guest());
     assert_eq!((first.status, &first.json()["chunks"]), (201, &first.json()["new_chunks"]), "{}", first.body);
     assert!(first.json()["tasks"].as_array().is_some_and(|tasks| tasks.contains(&json!("hello"))), "{}", first.body);
@@ -54,7 +71,7 @@ fn revisions_are_pushed_ramped_rolled_back_and_removed() {
     assert_eq!((again.status, &again.json()["new_bytes"]), (200, &json!(0)), "{}", again.body);
     let known = http.get(&format!("/v1/components/{}", digest(&first)));
     assert_eq!((known.status, &known.json()["tasks"]), (200, &first.json()["tasks"]));
-    let second = upload(&http, &patched(&env, "second.wasm", &[("Hello, ", "Howdy, ")]));
+    let second = upload(&http, &patched(env, "second.wasm", &[("Hello, ", "Howdy, ")]));
     assert!(second.json()["new_chunks"].as_u64() < second.json()["chunks"].as_u64(), "{}", second.body);
 
     let body = json!({"components": [{"digest": digest(&first), "name": "app"}], "note": "one", "by": "Ann"});
@@ -70,7 +87,7 @@ fn revisions_are_pushed_ramped_rolled_back_and_removed() {
 
     // A worker that is frozen loads nothing. The revision waits for it, and the same request goes on.
     worker.signal(Signal::STOP);
-    let third = upload(&http, &patched(&env, "third.wasm", &[("Hello, ", "Hallo, ")]));
+    let third = upload(&http, &patched(env, "third.wasm", &[("Hello, ", "Hallo, ")]));
     let body = json!({"components": [{"digest": digest(&third)}]});
     let waits = push(&http, &body, "wait=1");
     assert_eq!((waits.status, &waits.json()["percent"]), (202, &json!(0)), "{}", waits.body);
@@ -110,9 +127,24 @@ fn revisions_are_pushed_ramped_rolled_back_and_removed() {
 
 #[test]
 fn a_job_names_a_component_that_was_uploaded() {
-    let mut env = Env::new();
-    let (gateway, http) = gateway(&mut env);
-    let howdy = patched(&env, "howdy.wasm", &[("Hello, ", "Howdy, ")]);
+    a_job_names_its_component(&mut Env::new());
+}
+
+#[test]
+fn a_job_names_a_component_that_was_uploaded_on_redis() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    a_job_names_its_component(&mut redis::env_on(redis::url(&server)));
+}
+
+#[test]
+fn a_job_names_a_component_that_was_uploaded_on_redis_and_dynamodb() {
+    let Some((mut env, _server)) = redis_and_dynamodb() else { return };
+    a_job_names_its_component(&mut env);
+}
+
+fn a_job_names_its_component(env: &mut Env) {
+    let (gateway, http) = gateway(env);
+    let howdy = patched(env, "howdy.wasm", &[("Hello, ", "Howdy, ")]);
     let start = |task: &str, input: Value| {
         let body = json!({"task": task, "input": input}).to_string();
         http.send("POST", "/v1/jobs", &[("prefer", "wait=30")], Some(&body))
