@@ -154,8 +154,12 @@ fn a_hostile_push(env: &Env, chunks: usize) {
         put_component(store, &part, &About::default(), Sending::Absent).await.expect("a store");
         pushed.push(("import", whole, "acme:bank/money@1.0.0"));
     });
-    for (what, digest, why) in pushed {
-        let revision = runtime.block_on(deploy(&*backend, digest, ESCAPES));
+    // All of them at once, because the worker looks for new revisions only every few seconds.
+    let mut revisions = Vec::new();
+    for (_, digest, _) in &pushed {
+        revisions.push(runtime.block_on(deploy(&*backend, *digest, ESCAPES)));
+    }
+    for ((what, digest, why), revision) in pushed.into_iter().zip(revisions) {
         refused(env, &worker, revision, what, why);
         // A call that brings such code along fails alone.
         let called = env.run(["call", &format!("hello@sha256:{digest}"), "{\"greetee\": \"x\"}"]);
