@@ -378,8 +378,8 @@ fn a_call_brings_its_code(env: &Env) {
     let code = code.to_str().expect("UTF-8");
     for topic in [TOPIC, "any"] {
         // Each call of the tree is one of the same component.
-        let called = env.run(["call", "--topic", topic, "--with", code, "fib", "{\"n\": 12, \"salt\": \"x\"}"]);
-        assert_eq!(called.ok(), "144");
+        let called = env.run(["call", "--topic", topic, "--with", code, "fib", "{\"n\": 7, \"salt\": \"x\"}"]);
+        assert_eq!(called.ok(), "13");
         let sent = called.stderr.contains(" sent, ");
         assert_eq!(sent, topic == TOPIC, "the second one ships nothing: {called:?}");
     }
@@ -389,6 +389,10 @@ fn a_call_brings_its_code(env: &Env) {
     assert_eq!(hello(env, "a"), "Hello, a!");
     assert_eq!(env.run(["call", "--with", patched, "hello", "{\"greetee\": \"a\"}"]).ok(), "Howdy, a!");
     env.run(["call", "--with", patched, "helo"]).refused(2, &["no task helo", "hello"]);
+    // It is in the store now, so a call can name it.
+    let digest = brrr_protocol::digest::Digest::of(&std::fs::read(patched).expect("the component"));
+    let task = brrr_protocol::shipping::task_at("hello", &digest);
+    assert_eq!(env.run(["call", &task, "{\"greetee\": \"named\"}"]).ok(), "Howdy, named!");
     // What can't be run fails the call, and nothing else.
     let missing = format!("hello@sha256:{}", "ab".repeat(32));
     let failed = env.run(["call", &missing, "{\"greetee\": \"a\"}"]);
@@ -405,8 +409,6 @@ fn a_call_brings_its_code(env: &Env) {
     let refused = env.run(["call", "--with", patched, "hello", "{\"greetee\": \"b\"}"]);
     refused.refused(31, &["no worker of topic demo accepts code", "--accept-code"]);
     // A worker that came to the call nevertheless gives it back, and the call fails.
-    let digest = brrr_protocol::digest::Digest::of(&std::fs::read(patched).expect("the component"));
-    let task = brrr_protocol::shipping::task_at("hello", &digest);
     assert_eq!(env.run(["call", &task, "{\"greetee\": \"c\"}"]).code, Some(31));
     strict.stop().ok();
     follower.stop().ok();

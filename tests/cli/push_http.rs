@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use brrr_protocol::digest::Digest;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -182,6 +183,44 @@ fn a_job_names_its_component(env: &mut Env) {
     gateway.stop().ok();
 }
 
+/// Whatever a gateway refuses leaves nothing in the store.
+fn only_the_push_token_stores(env: &mut Env) {
+    env.set("BRRR_HTTP_TOKEN", "http-0123456789abcdef");
+    let (gateway, http) = gateway(env);
+    let component = std::fs::read(guest()).expect("the guest");
+    let known = format!("/v1/components/sha256:{}", Digest::of(&component));
+    for (token, status, name) in
+        [(None, 401, "unauthorized"), (Some("Bearer http-0123456789abcdef"), 403, "push-not-allowed")]
+    {
+        let headers: Vec<_> = token.iter().map(|token| ("authorization", *token)).collect();
+        refused(&http.send_bytes("/v1/components", &headers, component.clone()), status, name);
+        let deployments = "/v1/topics/demo/deployments";
+        refused(&http.send("POST", deployments, &headers, Some("{}")), status, name);
+        refused(&http.send("GET", &known, &PUSH, None), 404, "no-such-component");
+        assert_eq!(http.send("GET", deployments, &PUSH, None).json()["revisions"], json!([]));
+    }
+    assert_eq!(upload(&http, &guest()).status, 201);
+    assert_eq!(http.send("GET", &known, &PUSH, None).status, 200);
+    gateway.stop().ok();
+}
+
+#[test]
+fn only_the_push_token_stores_something() {
+    only_the_push_token_stores(&mut Env::new());
+}
+
+#[test]
+fn only_the_push_token_stores_something_on_redis() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    only_the_push_token_stores(&mut redis::env_on(redis::url(&server)));
+}
+
+#[test]
+fn only_the_push_token_stores_something_on_redis_and_dynamodb() {
+    let Some((mut env, _server)) = redis_and_dynamodb() else { return };
+    only_the_push_token_stores(&mut env);
+}
+
 #[test]
 fn code_needs_the_push_token() {
     let mut env = Env::new();
@@ -230,6 +269,9 @@ fn code_needs_the_push_token() {
     let topics = |headers: &[(&str, &str)]| http.send("GET", "/v1/topics", headers, None).status;
     assert_eq!((topics(&ordinary), topics(&PUSH), topics(&[])), (200, 200, 401));
     refused(&upload_with(&http, Some("http-0123456789abcdef")), 403, "push-not-allowed");
+    // As above: a client without any token gets the answer too.
+    let large = http.send_bytes("/v1/components", &[], vec![0; 20 << 20]);
+    refused(&large, 401, "unauthorized");
     assert_eq!(upload(&http, &guest()).status, 201);
     both.stop().ok();
     env.set("BRRR_HTTP_TOKEN", "push-0123456789abcdef");

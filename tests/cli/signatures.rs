@@ -7,12 +7,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::deploy::{follower_with, hello, patched, push};
+use crate::deploy::{follower_with, hello, patched, push, redis_and_dynamodb};
 use crate::harness::{Env, TOPIC, eventually, guest};
 use crate::oci::{publish, text};
 use crate::push_http::{PUSH, gateway};
+use crate::redis;
 use crate::registry_server::{Registry, Wants};
-use crate::servers::missing;
+use crate::servers::redis::Flavour;
+use crate::servers::{Server, missing};
 
 /// Is minisign there?
 fn has_minisign() -> bool {
@@ -21,6 +23,15 @@ fn has_minisign() -> bool {
         missing("minisign", "scripts/setup/registry.sh");
     }
     found
+}
+
+fn on_redis() -> Option<(Env, Server)> {
+    let server = Flavour::Redis.start(None, &[]).filter(|_| has_minisign())?;
+    Some((redis::env_on(redis::url(&server)), server))
+}
+
+fn on_redis_and_dynamodb() -> Option<(Env, Server)> {
+    redis_and_dynamodb().filter(|_| has_minisign())
 }
 
 fn minisign(env: &Env, args: &[&str]) -> String {
@@ -46,6 +57,19 @@ fn copy(env: &Env, name: &str, greeting: &str) -> PathBuf {
     patched(env, name, &[("Hello, ", greeting)])
 }
 
+/// A worker that trusts these keys runs app.wasm, and other commands see who has signed it.
+fn a_worker_says_who_signed(env: &Env, trusted: &[&str], comment: &str) {
+    let flags = trusted.iter().flat_map(|key| ["--trust", key]);
+    let worker = env.start(["run", "app.wasm"].into_iter().chain(flags));
+    worker.wait_for_stderr("app is signed by key");
+    worker.wait_for_stderr("serving topic");
+    assert!(worker.stderr().contains(&format!("({comment})")), "{}", worker.stderr());
+    assert_eq!(hello(env, "a"), "Hello, a!");
+    let workers = env.run(["workers", "--output", "json"]).json();
+    assert!(workers[0]["components"][0]["signed_by"].to_string().contains(comment), "{workers}");
+    worker.stop().ok();
+}
+
 #[test]
 fn a_worker_runs_only_files_that_are_signed() {
     if !has_minisign() {
@@ -60,14 +84,7 @@ fn a_worker_runs_only_files_that_are_signed() {
     run(&["--trust", "app.wasm"]).refused(2, &["app.wasm"]);
     let signature = sign(&env, &component, "me", "release 7, by me");
     run(&["--trust", &other]).refused(10, &["signed by key", "which is not trusted"]);
-    let worker = env.start(["run", "app.wasm", "--trust", &other, "--trust", &me]);
-    worker.wait_for_stderr("app is signed by key");
-    worker.wait_for_stderr("serving topic");
-    assert!(worker.stderr().contains("(release 7, by me)"), "{}", worker.stderr());
-    assert_eq!(hello(&env, "a"), "Hello, a!");
-    let workers = env.run(["workers", "--output", "json"]).json();
-    assert!(workers[0]["components"][0]["signed_by"].to_string().contains("release 7"), "{workers}");
-    worker.stop().ok();
+    a_worker_says_who_signed(&env, &[&other, &me], "release 7, by me");
     // `inspect` shows who says to have signed it, and verifies that.
     let shown = env.run(["inspect", "app.wasm"]);
     assert!(shown.ok().contains("(release 7, by me), as the signature says"), "{shown:?}");
@@ -103,21 +120,59 @@ fn a_worker_runs_only_files_that_are_signed() {
 }
 
 #[test]
-fn revisions_and_code_of_calls_must_be_signed() {
-    if !has_minisign() {
-        return;
+fn others_see_who_signed_a_file_on_redis() {
+    if let Some((env, _server)) = on_redis() {
+        a_signed_file(&env);
     }
-    let env = Env::new();
-    let me = keys(&env, "me");
-    keys(&env, "other");
-    let worker = follower_with(&env, &["--trust", &me, "--accept-code"]);
-    let first = copy(&env, "first.wasm", "Hello, ");
+}
+
+#[test]
+fn others_see_who_signed_a_file_on_redis_and_dynamodb() {
+    if let Some((env, _server)) = on_redis_and_dynamodb() {
+        a_signed_file(&env);
+    }
+}
+
+fn a_signed_file(env: &Env) {
+    let me = keys(env, "me");
+    let component = copy(env, "app.wasm", "Hello, ");
+    env.run(["run", "app.wasm", "--trust", &me]).refused(10, &["app.wasm", "--trust", "not signed", "trusted: "]);
+    sign(env, &component, "me", "of a file");
+    a_worker_says_who_signed(env, &[&me], "of a file");
+}
+
+#[test]
+fn revisions_and_code_of_calls_must_be_signed() {
+    if has_minisign() {
+        what_is_shipped_must_be_signed(&Env::new());
+    }
+}
+
+#[test]
+fn revisions_and_code_of_calls_must_be_signed_on_redis() {
+    if let Some((env, _server)) = on_redis() {
+        what_is_shipped_must_be_signed(&env);
+    }
+}
+
+#[test]
+fn revisions_and_code_of_calls_must_be_signed_on_redis_and_dynamodb() {
+    if let Some((env, _server)) = on_redis_and_dynamodb() {
+        what_is_shipped_must_be_signed(&env);
+    }
+}
+
+fn what_is_shipped_must_be_signed(env: &Env) {
+    let me = keys(env, "me");
+    keys(env, "other");
+    let worker = follower_with(env, &["--trust", &me, "--accept-code"]);
+    let first = copy(env, "first.wasm", "Hello, ");
     // The worker refuses what nobody has signed, and says so.
     let refused = env.run(["push", text(&first), "--output", "json"]);
     assert_eq!(refused.code, Some(42), "{refused:?}");
     assert!(refused.json()["failed"][0]["reason"].to_string().contains("not signed"), "{refused:?}");
     // The signature comes later, with the same component. Nothing else is sent.
-    let signature = sign(&env, &first, "me", "the first");
+    let signature = sign(env, &first, "me", "the first");
     let moved = env.path("elsewhere.minisig");
     std::fs::rename(&signature, &moved).expect("a file");
     let again = env.run(["push", text(&first), "--signature", text(&moved), "--output", "json"]);
@@ -126,35 +181,35 @@ fn revisions_and_code_of_calls_must_be_signed() {
     assert_eq!(again["components"][0]["new_chunks"], json!(0));
     worker.wait_for_stderr("revision 1 is loaded");
     worker.wait_for_stderr("(the first)");
-    assert_eq!(hello(&env, "a"), "Hello, a!");
+    assert_eq!(hello(env, "a"), "Hello, a!");
     let shown = env.run(["deploy", "show", "1"]);
     assert!(shown.ok().contains("(the first), as the signature says"), "{shown:?}");
     env.run(["pull", "--revision", "1", "-o", "out"]).ok();
-    minisign(&env, &["-V", "-p", &me, "-m", "out/first.wasm"]);
+    minisign(env, &["-V", "-p", &me, "-m", "out/first.wasm"]);
 
     // Signed by another: refused, and the rest goes on.
-    let second = copy(&env, "second.wasm", "Howdy, ");
-    sign(&env, &second, "other", "the second");
+    let second = copy(env, "second.wasm", "Howdy, ");
+    sign(env, &second, "other", "the second");
     let refused = env.run(["push", text(&second)]);
     assert_eq!(refused.code, Some(42), "{refused:?}");
     assert!(refused.stderr.contains("which is not trusted"), "{refused:?}");
-    assert_eq!(hello(&env, "b"), "Hello, b!");
+    assert_eq!(hello(env, "b"), "Hello, b!");
     // One more signature, beside that of the other.
-    sign(&env, &second, "me", "the second, by me");
+    sign(env, &second, "me", "the second, by me");
     env.run(["push", text(&second)]).ok();
     worker.wait_for_stderr("revision 2 is loaded");
     env.run(["deploy", "ramp", "2", "100"]).ok();
-    assert_eq!(hello(&env, "c"), "Howdy, c!");
+    assert_eq!(hello(env, "c"), "Howdy, c!");
     let shown = env.run(["deploy", "show", "2", "--output", "json"]).json();
     assert_eq!(shown["components"][0]["signed_by"].as_array().map(Vec::len), Some(2), "{shown}");
 
     // A call brings its code along.
-    let third = copy(&env, "third.wasm", "Hallo, ");
+    let third = copy(env, "third.wasm", "Hallo, ");
     let call = |name: &str| env.run(["call", "--with", text(&third), "hello", &format!("{{\"greetee\": \"{name}\"}}")]);
     let refused = call("d");
     assert_eq!(refused.code, Some(31), "{refused:?}");
     assert!(refused.stderr.contains("not signed"), "{refused:?}");
-    sign(&env, &third, "me", "the third");
+    sign(env, &third, "me", "the third");
     // It was refused a moment ago, and is looked at again after a while.
     let answer = eventually("the signed code runs", || match call(&fastrand::u64(..).to_string()) {
         called if called.code == Some(0) => Ok(called.stdout),
@@ -166,19 +221,35 @@ fn revisions_and_code_of_calls_must_be_signed() {
 
 #[test]
 fn signatures_come_by_http() {
-    if !has_minisign() {
-        return;
+    if has_minisign() {
+        uploads_are_signed(&mut Env::new());
     }
-    let mut env = Env::new();
-    let me = keys(&env, "me");
-    let component = copy(&env, "app.wasm", "Hello, ");
-    let worker = follower_with(&env, &["--trust", &me]);
-    let (gateway, http) = gateway(&mut env);
+}
+
+#[test]
+fn signatures_come_by_http_on_redis() {
+    if let Some((mut env, _server)) = on_redis() {
+        uploads_are_signed(&mut env);
+    }
+}
+
+#[test]
+fn signatures_come_by_http_on_redis_and_dynamodb() {
+    if let Some((mut env, _server)) = on_redis_and_dynamodb() {
+        uploads_are_signed(&mut env);
+    }
+}
+
+fn uploads_are_signed(env: &mut Env) {
+    let me = keys(env, "me");
+    let component = copy(env, "app.wasm", "Hello, ");
+    let worker = follower_with(env, &["--trust", &me]);
+    let (gateway, http) = gateway(env);
     let upload = |more: &[(&str, &str)]| {
         let headers = [&[PUSH[0], ("content-type", "application/wasm")], more].concat();
         http.send_bytes("/v1/components", &headers, std::fs::read(&component).expect("the component"))
     };
-    let signature = std::fs::read(sign(&env, &component, "me", "by http")).expect("a signature");
+    let signature = std::fs::read(sign(env, &component, "me", "by http")).expect("a signature");
     for bad in ["%", "bm8gc2lnbmF0dXJl"] {
         let refused = upload(&[("component-signature", bad)]);
         assert!(refused.status == 400 && refused.body.contains("minisign -S"), "{}", refused.body);
@@ -193,7 +264,7 @@ fn signatures_come_by_http() {
     let pushed = http.send("POST", "/v1/topics/demo/deployments", &headers, Some(&body));
     assert_eq!((pushed.status, &pushed.json()["percent"]), (201, &json!(100)), "{}", pushed.body);
     worker.wait_for_stderr("(by http)");
-    assert_eq!(hello(&env, "a"), "Hello, a!");
+    assert_eq!(hello(env, "a"), "Hello, a!");
     gateway.stop().ok();
     worker.stop().ok();
 }

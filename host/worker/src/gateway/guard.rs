@@ -16,6 +16,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::address::is_loopback;
+use super::body::Room;
 use super::cors::Origin;
 use super::page;
 use super::reply;
@@ -27,7 +28,6 @@ use super::v1::problem::{Problem, ProblemKind};
 const TARGET: usize = 16 << 10;
 
 /// The checks of every request.
-#[derive(Debug)]
 pub struct Guard {
     token: Option<Token>,
     /// The push token stands for the other one too.
@@ -35,6 +35,8 @@ pub struct Guard {
     loopback: bool,
     /// Pages of these origins may send requests.
     origins: Vec<Origin>,
+    /// Reads the bodies of requests that are refused.
+    room: Option<Room>,
 }
 
 impl Guard {
@@ -44,7 +46,13 @@ impl Guard {
         address: Option<SocketAddr>,
         origins: Vec<Origin>,
     ) -> Self {
-        Self { token, push_token, loopback: address.is_some_and(is_loopback), origins }
+        Self { token, push_token, loopback: address.is_some_and(is_loopback), origins, room: None }
+    }
+
+    /// Reads the body of a refused request to its end, within the limits of this room. Otherwise a client that sends a large body
+    /// could be cut off before it has read the answer.
+    pub fn reading(self, room: Room) -> Self {
+        Self { room: Some(room), ..self }
     }
 
     fn allows_origin(&self, headers: &HeaderMap) -> bool {
@@ -90,11 +98,12 @@ impl Guard {
 
 /// Passes a request on, or refuses it.
 pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    match guard.refusal(&request) {
-        Some(refusal) if v1::is_of(&request) => as_problem(refusal).await,
-        Some(refusal) => refusal,
-        None => next.run(request).await,
+    let Some(refusal) = guard.refusal(&request) else { return next.run(request).await };
+    let is_of_v1 = v1::is_of(&request);
+    if let Some(room) = &guard.room {
+        room.drain(request.into_body()).await;
     }
+    if is_of_v1 { as_problem(refusal).await } else { refusal }
 }
 
 /// The same refusal as a problem document.

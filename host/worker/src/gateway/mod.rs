@@ -179,6 +179,8 @@ impl Gateway {
     pub async fn serve_behind(self, front: Front, shutdown: &Shutdown) {
         let tokens = (self.shared.token.clone(), self.shared.push_token.clone());
         let guard = Guard::new(tokens, front.address(), self.shared.origins.clone());
+        // The largest bodies are those of components.
+        let guard = guard.reading(self.shared.uploads.room.clone());
         let (stopped, closing) = (shutdown.clone(), self.shared.closing.clone());
         tokio::spawn(async move {
             stopped.wait().await;
