@@ -15,6 +15,10 @@ export PYTHONDONTWRITEBYTECODE=1 PYRIGHT_PYTHON_CACHE_DIR=$VENV/pyright PYRIGHT_
 
 [ -x "$BRRR_HOST_BIN" ] || die "there is no $BRRR_HOST_BIN; build it (cargo build -p brrr-host), or set BRRR_HOST_BIN"
 [ -f "$GUESTS/rust/rust-conformance.wasm" ] || "$ROOT/scripts/guests.sh" rust
+# Without these its tests skip a backend, and say so.
+for tool in redis dynamodb; do
+  "$ROOT/scripts/setup/$tool.sh" || { [ -z "${CI:-}" ] || die "scripts/setup/$tool.sh failed"; warn "the tests that need what scripts/setup/$tool.sh installs are skipped"; }
+done
 
 have python3 || install_apt python3
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||

@@ -12,6 +12,7 @@ from blocking import blocking
 from brrr_client import AsyncClient, Client
 from host import BINARY, PUSH_TOKEN, ROOT, Host
 from proxy import Proxy
+from servers import Servers
 
 Connect = Callable[..., Client]
 
@@ -22,6 +23,24 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Generator[Host, None, None
     host = Host(tmp_path_factory.mktemp("host"))
     yield host
     host.stop()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "redis", "redis_and_dynamodb"])
+def each_host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Host, None, None]:
+    """A worker with a gateway, on each backend."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("host")
+        return
+    folder = tmp_path_factory.mktemp(request.param)
+    servers = Servers(folder)
+    try:
+        host = Host(folder, backend=servers.redis() if request.param == "redis" else servers.redis_and_dynamodb())
+        try:
+            yield host
+        finally:
+            host.stop()
+    finally:
+        servers.stop()
 
 
 @pytest.fixture
@@ -79,6 +98,12 @@ def client(connect: Connect, host: Host) -> Client:
 def ships(connect: Connect, host: Host) -> Client:
     """A client that may ship code."""
     return connect(host.url, token=PUSH_TOKEN)
+
+
+@pytest.fixture
+def ships_to_each(connect: Connect, each_host: Host) -> Client:
+    """A client that may ship code to a host on each backend."""
+    return connect(each_host.url, token=PUSH_TOKEN)
 
 
 @pytest.fixture

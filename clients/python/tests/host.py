@@ -7,6 +7,7 @@ import queue
 import re
 import subprocess
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,13 +24,22 @@ PUSH_TOKEN = "push-0123456789abcdef"
 """The token of clients that ship code. Other clients need none."""
 
 
+def environment(backend: Mapping[str, str]) -> dict[str, str]:
+    """The environment of commands that keep their jobs where these variables say. Settings of the user do not count."""
+    ours = ("BRRR_", "REDIS_", "AWS_", "DYNAMODB_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    env.pop("XDG_CACHE_HOME", None)
+    return {**env, **CACHE, **backend}
+
+
 class Host:
     """A worker with a gateway."""
 
-    def __init__(self, folder: Path, *, port: int = 0, token: str | None = None) -> None:
-        env = {name: value for name, value in os.environ.items() if not name.startswith("BRRR_")}
-        env.pop("XDG_CACHE_HOME", None)
-        env |= CACHE
+    def __init__(
+        self, folder: Path, *, port: int = 0, token: str | None = None, backend: Mapping[str, str] | None = None
+    ) -> None:
+        """backend: the variables that say where the host keeps its jobs. Without them it has a file in the folder."""
+        env = environment(backend or {})
         env["BRRR_PUSH_TOKEN"] = PUSH_TOKEN
         if token is not None:
             env["BRRR_HTTP_TOKEN"] = token

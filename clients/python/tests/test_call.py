@@ -20,32 +20,32 @@ from shipped import shop
 from shipped.shop import Bill, Size
 
 
-def test_a_function_with_packages_that_the_worker_has_never_seen(ships: Client) -> None:
-    bill = ships.call(shop.bill, "bücher", date(2026, 1, 2), size=Size.LARGE, discount=Decimal("0.5"))
+def test_a_function_with_packages_that_the_worker_has_never_seen(ships_to_each: Client) -> None:
+    bill = ships_to_each.call(shop.bill, "bücher", date(2026, 1, 2), size=Size.LARGE, discount=Decimal("0.5"))
     assert bill == Bill("xn--bcher-kva", Decimal("12"), date(2026, 1, 2), (Size.LARGE, Size.LARGE))
-    assert ships.call(shop.total, ["tea", "tea"]) == 600
-    assert ships.call(shop.decorated, 1) == 2
-    assert ships.call(shop.label, "<tea>") == "&lt;tea&gt;"
+    assert ships_to_each.call(shop.total, ["tea", "tea"]) == 600
+    assert ships_to_each.call(shop.decorated, 1) == 2
+    assert ships_to_each.call(shop.label, "<tea>") == "&lt;tea&gt;"
 
 
 def test_the_same_code_is_shipped_once(
-    ships: Client, connect: Connect, host: Host, monkeypatch: pytest.MonkeyPatch
+    ships_to_each: Client, connect: Connect, each_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ships.call(shop.total, ["tea"])
+    ships_to_each.call(shop.total, ["tea"])
     monkeypatch.setattr(subprocess, "run", None)  # nothing is built
     # A client without the push token can't upload.
-    assert connect(host.url).call(shop.total, ["bücher"]) == 1250
+    assert connect(each_host.url).call(shop.total, ["bücher"]) == 1250
 
 
-def test_a_function_has_the_real_clock_and_a_scope(ships: Client) -> None:
-    first = ships.call(shop.now)
-    assert ships.call(shop.now) == first, "the same call is run once"
-    assert ships.call_with(shop.now, topic="demo", scope="job", wait=60) > first
+def test_a_function_has_the_real_clock_and_a_scope(ships_to_each: Client) -> None:
+    first = ships_to_each.call(shop.now)
+    assert ships_to_each.call(shop.now) == first, "the same call is run once"
+    assert ships_to_each.call_with(shop.now, topic="demo", scope="job", wait=60) > first
 
 
-def test_an_error_comes_back_with_its_chain(ships: Client) -> None:
+def test_an_error_comes_back_with_its_chain(ships_to_each: Client) -> None:
     with pytest.raises(JobFailedError) as caught:
-        ships.call(shop.fails, "coffee")
+        ships_to_each.call(shop.fails, "coffee")
     assert (caught.value.kind, caught.value.task.partition("@")[0]) == ("error", "fails")
     assert "ValueError: there is no coffee" in caught.value.message and "shop.py" in caught.value.message
     assert len(caught.value.chain) == 1
