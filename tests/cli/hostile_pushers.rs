@@ -179,14 +179,32 @@ fn a_hostile_push(env: &Env, chunks: usize) {
 
 #[test]
 fn the_record_of_the_revisions_is_bounded() {
-    let env = Env::new();
-    let worker = follower(&env);
-    push(&env, &guest(), &["--keep", "100"]);
-    let backend = env.backend();
+    revisions_are_bounded(&Env::new(), 10_000);
+}
+
+#[test]
+fn the_record_of_the_revisions_is_bounded_on_redis() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    revisions_are_bounded(&redis::env_on(redis::url(&server)), 10_000);
+}
+
+#[test]
+fn the_record_of_the_revisions_is_bounded_on_redis_and_dynamodb() {
+    let Some((env, _server)) = redis_and_dynamodb() else { return };
+    // An item holds 400 KB, so a record can't have more revisions.
+    revisions_are_bounded(&env, 2_000);
+}
+
+/// A record has this many revisions, which are more than are allowed.
+fn revisions_are_bounded(env: &Env, too_many: u64) {
+    let worker = follower(env);
+    push(env, &guest(), &["--keep", "100"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let backend = runtime.block_on(env.open());
     let digest = Digest::of(&std::fs::read(guest()).expect("the guest"));
     let key = Key::deployments(&TOPIC.into());
     let swap = |change: &dyn Fn(&DeploymentsRecord) -> DeploymentsRecord| {
-        block_on(async {
+        runtime.block_on(async {
             let old = backend.store().get(&key).await.expect("a store").expect("a record");
             let new = change(&DeploymentsRecord::decode(&old).expect("a record")).encode();
             assert_eq!(backend.store().swap(&key, Some(&old), Some(new)).await.expect("a store"), Swap::Done);
@@ -204,21 +222,21 @@ fn the_record_of_the_revisions_is_bounded() {
         let revisions = old.revisions.iter().cloned().chain((old.last + 1..=most).map(revision)).collect();
         DeploymentsRecord { revisions, last: most, ..old.clone() }
     };
-    // Ten thousand of them: the worker goes on with what it has, and the commands say what is wrong.
-    let good = swap(&|old| with(old, 10_000));
+    // Far too many: the worker goes on with what it has, and the commands say what is wrong.
+    let good = swap(&|old| with(old, too_many));
     worker.wait_for_stderr("can't be followed");
-    assert_eq!(hello(&env, "a"), "Hello, a!");
+    assert_eq!(hello(env, "a"), "Hello, a!");
     env.run(["deploy", "list"]).refused(20, &["deployments", "at most"]);
     let refused = env.run(["push", guest().with_file_name("rust-hello.wasm").to_str().expect("UTF-8")]);
     refused.refused(20, &["deployments", "at most"]);
-    block_on(backend.store().put(&key, good)).expect("a store");
+    runtime.block_on(backend.store().put(&key, good)).expect("a store");
     // As many as may be: no push adds one.
     let most = MOST_REVISIONS as u64;
     swap(&|old| with(old, most));
     worker.wait_for_stderr(&format!("revision {most} is loaded"));
     let refused = env.run(["push", guest().with_file_name("rust-hello.wasm").to_str().expect("UTF-8")]);
     refused.refused(42, &["100 revisions"]);
-    assert_eq!(hello(&env, "b"), "Hello, b!");
+    assert_eq!(hello(env, "b"), "Hello, b!");
     assert!(worker.memory("VmRSS") < MEMORY, "{} MiB", worker.memory("VmRSS"));
     worker.stop().ok();
 }
