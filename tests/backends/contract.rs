@@ -3,7 +3,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
 mod suite;
-mod support;
+
+use backend_tests as support;
 
 use std::pin::Pin;
 

@@ -2,8 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
-mod support;
-
+use backend_tests as support;
 use std::sync::Arc;
 use std::time::Duration;
 

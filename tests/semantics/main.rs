@@ -20,9 +20,9 @@ mod replays;
 mod retries;
 mod schedules;
 mod starting;
-#[path = "../backends/support/mod.rs"]
-mod support;
 mod time;
 mod topics;
 mod workers;
 mod world;
+
+use backend_tests as support;

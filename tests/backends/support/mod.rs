@@ -1,7 +1,6 @@
 //! Code that several suites use.
 
-// Each suite is a separate program and uses only a part of this code.
-#![allow(dead_code, reason = "each suite uses a part")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
 pub mod aws;
 pub mod proxy;

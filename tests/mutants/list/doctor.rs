@@ -3,7 +3,6 @@
 use super::{Mutant, breaks};
 
 const DIE: &str = "stuck_work_of_peers_that_die_is_repaired";
-const STALE: &str = "stuck_work_of_peers_with_stale_reads_is_repaired";
 const RIGHT: &str = "healthy_work_is_no_finding";
 
 pub fn all() -> Vec<Mutant> {

@@ -172,7 +172,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Finds out which of these jobs are alive.
-    pub async fn read_jobs(&mut self, job_ids: HashSet<JobId>) -> Result<()> {
+    pub async fn read_jobs(&mut self, job_ids: BTreeSet<JobId>) -> Result<()> {
         let unknown: Vec<JobId> = job_ids.into_iter().filter(|job_id| !self.alive.contains_key(job_id)).collect();
         let jobs = self.get_many(&unknown.iter().map(Key::job).collect::<Vec<_>>()).await?;
         for (job_id, bytes) in unknown.into_iter().zip(jobs) {

@@ -1,6 +1,6 @@
 //! Reads all records and queues.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::homes::Homes;
 use super::judge::{Case, Judge};
@@ -91,7 +91,7 @@ impl Doctor {
 
     /// The own calls of all live jobs.
     async fn jobs(&self, look: &Look, survey: &mut Survey, topics: &mut BTreeSet<Topic>) -> Result<Vec<Case>> {
-        let mut tops: HashMap<CallHash, Case> = HashMap::new();
+        let mut tops: BTreeMap<CallHash, Case> = BTreeMap::new();
         let alive = JobFilter { state: Some(IndexedState::Alive), ..JobFilter::default() };
         let mut jobs = JobListing::of(self.backend.store(), alive, JobOrder::OldestFirst);
         while let Some(page) = jobs.next().await? {
@@ -134,7 +134,7 @@ impl Doctor {
         topics: &mut BTreeSet<Topic>,
     ) -> Result<Vec<Case>> {
         let mut suspects = Vec::new();
-        let mut tops: HashMap<CallHash, Case> = tops.into_iter().map(|case| (case.call.clone(), case)).collect();
+        let mut tops: BTreeMap<CallHash, Case> = tops.into_iter().map(|case| (case.call.clone(), case)).collect();
         let mut waited_for = Listing::of(self.backend.store(), Kind::PendingReturns);
         while let Some(ids) = waited_for.next().await? {
             survey.waiting += ids.len() as u64;

@@ -1,6 +1,6 @@
 //! Parents that wait for a call that has failed in their job, and that are not notified of the failure.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::judge::Judge;
 use super::survey::PAGE;
@@ -44,7 +44,7 @@ impl Doctor {
             }
             entries.extend(pending.returns.into_iter().map(|entry| (call, entry)));
         }
-        judge.read_jobs(entries.iter().map(|(_, entry)| entry.job_id.clone()).collect::<HashSet<_>>()).await?;
+        judge.read_jobs(entries.iter().map(|(_, entry)| entry.job_id.clone()).collect::<BTreeSet<_>>()).await?;
         entries.retain(|(_, entry)| judge.is_alive(&entry.job_id));
         let runs: Vec<Key> = entries.iter().map(|(_, entry)| Key::run(&entry.parent, &entry.job_id)).collect();
         for ((call, entry), run) in entries.into_iter().zip(judge.get_many(&runs).await?) {
