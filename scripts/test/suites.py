@@ -18,8 +18,9 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # They start many processes and expect them to react in time.
 ALONE = ["cli", "chaos", "redis_server"]
-# Many of its tests wait for something, so one more than there are cores runs at once.
-THREADS = {"cli": (os.cpu_count() or 1) + 1}
+# Many tests of these wait for something, so more of them run at once than there are cores.
+CORES = os.cpu_count() or 1
+THREADS = {"cli": CORES + 2, "conformance": 4 * CORES, "contract": 3 * CORES, "semantics": 3 * CORES}
 # The longest first, so that the last one to end is a short one.
 LONGEST = ["mutants", "contract", "conformance", "semantics", "simulation", "dynamodb", "wasm", "sqs", "peers"]
 SUMMARY = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored; (\d+) measured; (\d+) filtered out", re.M)

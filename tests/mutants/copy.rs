@@ -22,11 +22,10 @@ pub mod mutant {
 "#;
 
 /// The protocol's own manifest lists its dependencies, and this manifest has the workspace settings that it inherits. The
-/// optimisation level is low but not zero, because there are many histories. It is lower than in the host's own build, because
-/// nothing here runs for long.
+/// optimisation level is that of the host's own build, because there are many histories.
 const PROFILE: &str = "
 [profile.dev]
-opt-level = 1
+opt-level = 2
 debug = false
 incremental = false
 ";
