@@ -461,9 +461,11 @@ impl History {
 fn check_notifications(side: &Side, name: &str, made: &Made<'_>) {
     let (before, after) = (registered(&side.before), registered(&side.after));
     if let Made::Abandon(abandoned) = made {
-        // If the job had only joined the call, the call's message belongs to another job.
-        let had_joined = |(call, entry): &(CallHash, Return)| *call == abandoned.call && entry.message() == **abandoned;
-        let itself = (!before.iter().any(had_joined)).then_some(&abandoned.call);
+        // If a job had only joined a call, the call's message belongs to another job. This may be the abandoned job, or another one
+        // that is over and whose entries go too.
+        let had_joined = |(call, entry): &(CallHash, Return)| entry.parent == *call;
+        let joined_itself = |entry: &(CallHash, Return)| had_joined(entry) && entry.1.message() == **abandoned;
+        let itself = (!before.iter().any(joined_itself)).then_some(&abandoned.call);
         let let_go = before.difference(&after).filter(|entry| !had_joined(entry)).map(|(_, entry)| &entry.parent);
         let let_go = let_go.chain(itself);
         for call in let_go {
