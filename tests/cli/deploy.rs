@@ -14,10 +14,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::control::{job, schedule};
+use crate::each_backend::{on_each_backend, redis_and_dynamodb};
 use crate::harness::{Env, Running, TOPIC, block_on, eventually, guest};
-use crate::servers::Server;
+use crate::redis;
 use crate::servers::redis::Flavour;
-use crate::{aws, redis};
 
 /// The conformance guest with other texts in its code. They have as many bytes as those that they replace.
 pub fn patched(env: &Env, name: &str, patches: &[(&str, &str)]) -> PathBuf {
@@ -162,16 +162,6 @@ fn revisions_come_and_go_on_redis() {
     revisions_come_and_go(&redis::env_on(redis::url(&server)));
 }
 
-/// Queues on Redis, and records on DynamoDB Local.
-pub fn redis_and_dynamodb() -> Option<(Env, Server)> {
-    let server = Flavour::Redis.start(None, &[])?;
-    let mut env = aws::env_on(crate::servers::dynamodb::shared()?);
-    env.set("BRRR_QUEUE", "redis:");
-    env.set("REDIS_URL", redis::url(&server));
-    env.run(["setup"]).ok();
-    Some((env, server))
-}
-
 #[test]
 fn revisions_come_and_go_on_redis_and_dynamodb() {
     let Some((env, _server)) = redis_and_dynamodb() else { return };
@@ -258,30 +248,29 @@ fn a_ramp_takes_its_part_of_the_jobs_on_redis_and_dynamodb() {
     a_ramp_takes_its_part_by_commands(&env);
 }
 
-#[test]
-fn a_job_under_way_ends_with_its_code_whatever_is_pushed() {
-    let env = Env::new();
+on_each_backend! { a_job_under_way_ends_with_its_code_whatever_is_pushed }
+
+fn a_job_under_way_ends_with_its_code_whatever_is_pushed(env: &Env) {
     let [before, after] = ["before", "after"].map(|of| guest().with_file_name(format!("rust-changes-{of}.wasm")));
-    let workers = [follower(&env), follower(&env)];
-    push(&env, &before, &[]);
+    let workers = [follower(env), follower(env)];
+    push(env, &before, &[]);
     // It has fanned out and slept, and waits.
-    let long = schedule(&env, &["long", "{\"n\": 10}"]);
-    waits_for_its_promise(&env, &long);
+    let long = schedule(env, &["long", "{\"n\": 10}"]);
+    waits_for_its_promise(env, &long);
     // Five revisions: one with other children, one without the task, one for a part of the jobs, one that no worker can load.
-    push(&env, &after, &[]);
-    push(&env, &guest(), &[]);
-    push(&env, &before, &["--ramp", "50"]);
+    push(env, &after, &[]);
+    push(env, &guest(), &[]);
+    push(env, &before, &["--ramp", "50"]);
     let component = Component::cut(Bytes::from_static(b"\0asm no component")).expect("a component");
     let broken = ComponentToPush { name: "broken".to_owned(), component, about: About::default() };
-    let client = Client::new(env.backend());
     let nobody = PushOptions { percent: 0, ..PushOptions::default() };
-    block_on(client.push(&TOPIC.into(), &[broken], &nobody)).expect("a push");
-    push(&env, &after, &[]);
+    block_on(async { Client::new(env.open().await).push(&TOPIC.into(), &[broken], &nobody).await }).expect("a push");
+    push(env, &after, &[]);
     // One of the workers dies, and another one comes.
     let [first, second] = workers;
     first.signal(Signal::KILL);
     first.end();
-    let third = follower(&env);
+    let third = follower(env);
     env.run(["resolve", &long, "go", "1000"]).ok();
     let value = eventually("the job ends", || {
         let read = env.run(["read", "--job", &long]);
@@ -290,8 +279,8 @@ fn a_job_under_way_ends_with_its_code_whatever_is_pushed() {
     // 2 · (0 + … + 19) + 1000, with the children of the first revision.
     assert_eq!(value.trim_end(), "1380");
     // A new job has the newest.
-    let new = schedule(&env, &["long", "{\"n\": 10}", "--scope", "job"]);
-    waits_for_its_promise(&env, &new);
+    let new = schedule(env, &["long", "{\"n\": 10}", "--scope", "job"]);
+    waits_for_its_promise(env, &new);
     env.run(["resolve", &new, "go", "1000"]).ok();
     let value = eventually("the new job ends", || {
         let read = env.run(["read", "--job", &new]);
@@ -302,29 +291,31 @@ fn a_job_under_way_ends_with_its_code_whatever_is_pushed() {
     third.stop().ok();
 }
 
-#[test]
-fn a_push_waits_for_all_workers_and_mistakes_are_clear() {
-    let env = Env::new();
+on_each_backend! { a_push_waits_for_all_workers_and_mistakes_are_clear }
+
+fn a_push_waits_for_all_workers_and_mistakes_are_clear(env: &Env) {
     env.run(["run", "--watch", "--topic", TOPIC]).refused(2, &["which component?"]);
-    env.run(["deploy", "list"]).refused(22, &["state.db"]);
-    let workers = [follower(&env), follower(&env)];
+    if env.is_on_sqlite() {
+        env.run(["deploy", "list"]).refused(22, &["state.db"]);
+    }
+    let workers = [follower(env), follower(env)];
     assert_eq!(env.run(["deploy", "list"]).stderr, format!("nothing is deployed on topic {TOPIC}\n"));
     env.run(["deploy", "rollback"]).refused(40, &["nothing to roll back to"]);
     env.run(["deploy", "show", "3"]).refused(40, &["no revision 3"]);
     env.run(["pull"]).refused(40, &["nothing is deployed"]);
-    push(&env, &guest(), &[]);
+    push(env, &guest(), &[]);
     eventually("both have loaded it", || {
-        let states = self::workers(&env, 1);
+        let states = self::workers(env, 1);
         if states == [json!("loaded"), json!("loaded")] { Ok(()) } else { Err(format!("{states:?}")) }
     });
-    let second = patched(&env, "second.wasm", &[("Hello, ", "Howdy, ")]);
-    let pushed = push(&env, &second, &[]);
+    let second = patched(env, "second.wasm", &[("Hello, ", "Howdy, ")]);
+    let pushed = push(env, &second, &[]);
     assert_eq!(pushed["loaded"].as_array().map(Vec::len), Some(2), "{pushed}");
     assert_eq!(env.run(["deploy", "ramp", "2", "101"]).code, Some(2));
     env.run(["deploy", "ramp", "9", "50"]).refused(40, &["no revision 9"]);
     // A frozen worker can't load what comes next. The push says so, and the revision takes no jobs.
     workers[0].signal(Signal::STOP);
-    let third = patched(&env, "third.wasm", &[("Hello, ", "Hallo, ")]);
+    let third = patched(env, "third.wasm", &[("Hello, ", "Hallo, ")]);
     let waited = env.run(["push", third.to_str().expect("UTF-8"), "--wait", "1s", "--output", "json"]);
     // On a busy machine the other worker may be late too.
     let frozen = format!("{}-", workers[0].id().as_raw_nonzero());
@@ -335,39 +326,24 @@ fn a_push_waits_for_all_workers_and_mistakes_are_clear() {
         (Some(41), 1),
         "{waited:?}"
     );
-    assert_eq!(hello(&env, "still"), "Howdy, still!");
+    assert_eq!(hello(env, "still"), "Howdy, still!");
     // The same push again goes on where that one was.
     workers[0].signal(Signal::CONT);
-    let again = push(&env, &third, &[]);
+    let again = push(env, &third, &[]);
     assert_eq!(
         (&again["revision"], &again["percent"], &again["new"]),
         (&json!(3), &json!(100), &json!(false)),
         "{again}"
     );
-    assert_eq!(hello(&env, "now"), "Hallo, now!");
+    assert_eq!(hello(env, "now"), "Hallo, now!");
     for worker in workers {
         worker.stop().ok();
     }
 }
 
-#[test]
-fn a_call_brings_its_code_along() {
-    a_call_brings_its_code(&Env::new());
-}
+on_each_backend! { a_call_brings_its_code_along }
 
-#[test]
-fn a_call_brings_its_code_along_on_redis() {
-    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
-    a_call_brings_its_code(&redis::env_on(redis::url(&server)));
-}
-
-#[test]
-fn a_call_brings_its_code_along_on_redis_and_dynamodb() {
-    let Some((env, _server)) = redis_and_dynamodb() else { return };
-    a_call_brings_its_code(&env);
-}
-
-fn a_call_brings_its_code(env: &Env) {
+fn a_call_brings_its_code_along(env: &Env) {
     // A worker with other code on its topic, and one that serves what is pushed.
     let own = guest().with_file_name("rust-hello.wasm");
     let worker = env.start(["run", "--topic", TOPIC, "--accept-code", own.to_str().expect("UTF-8")]);
@@ -414,12 +390,12 @@ fn a_call_brings_its_code(env: &Env) {
     follower.stop().ok();
 }
 
-#[test]
-fn revisions_are_inspected_and_compared() {
-    let env = Env::new();
-    let worker = follower(&env);
-    push(&env, &guest(), &[]);
-    push(&env, &guest().with_file_name("rust-hello.wasm"), &[]);
+on_each_backend! { revisions_are_inspected_and_compared }
+
+fn revisions_are_inspected_and_compared(env: &Env) {
+    let worker = follower(env);
+    push(env, &guest(), &[]);
+    push(env, &guest().with_file_name("rust-hello.wasm"), &[]);
     let newest = env.run(["inspect", "--output", "json"]).json();
     assert_eq!(
         (&newest["revision"], &newest["components"][0]["tasks"].as_array().map(Vec::len)),
@@ -437,13 +413,13 @@ fn revisions_are_inspected_and_compared() {
     worker.stop().ok();
 }
 
-#[test]
-fn a_push_is_verified_by_what_calls_did() {
-    let env = Env::new();
-    let worker = follower(&env);
-    push(&env, &guest(), &[]);
+on_each_backend! { a_push_is_verified_by_what_calls_did }
+
+fn a_push_is_verified_by_what_calls_did(env: &Env) {
+    let worker = follower(env);
+    push(env, &guest(), &[]);
     assert_eq!(env.run(["call", "fib", "{\"n\": 9}"]).ok(), "34");
-    assert_eq!(hello(&env, "x"), "Hello, x!");
+    assert_eq!(hello(env, "x"), "Hello, x!");
     assert_eq!(env.run(["call", "gather", "{\"n\": 3}"]).code, Some(0));
     let verify = |component: &std::path::Path, more: &[&str]| {
         env.run([&["push", "--verify", "1000", component.to_str().expect("UTF-8")], more].concat())
@@ -456,7 +432,7 @@ fn a_push_is_verified_by_what_calls_did() {
     // `hello`, `gather` with three children, and fib(9) to fib(0).
     assert!(again.stderr.contains("15 calls replayed, 0 of them"), "{again:?}");
     // Another result.
-    let howdy = patched(&env, "howdy.wasm", &[("Hello, ", "Howdy, ")]);
+    let howdy = patched(env, "howdy.wasm", &[("Hello, ", "Howdy, ")]);
     let refused = verify(&howdy, &[]);
     assert_eq!(refused.code, Some(42), "{refused:?}");
     for line in ["- before: gives \"Hello, x!\"", "+ now:    gives \"Howdy, x!\"", "1 of 15 calls"] {
@@ -469,22 +445,22 @@ fn a_push_is_verified_by_what_calls_did() {
     let fib = differences.iter().find(|found| found["what"].as_str().expect("text").starts_with("fib"));
     let fib = fib.unwrap_or_else(|| panic!("{differences:?}"));
     assert!(fib["now"].as_str().expect("text").starts_with("calls fib"), "{fib}");
-    assert_eq!(hello(&env, "y"), "Hello, y!", "nothing was pushed");
+    assert_eq!(hello(env, "y"), "Hello, y!", "nothing was pushed");
     verify(&howdy, &["--force"]).ok();
-    assert_eq!(hello(&env, "z"), "Howdy, z!");
+    assert_eq!(hello(env, "z"), "Howdy, z!");
     worker.stop().ok();
 }
 
-#[test]
-fn the_doctor_finds_code_that_can_not_be_loaded() {
-    let env = Env::new();
-    let worker = follower(&env);
-    push(&env, &guest(), &[]);
+on_each_backend! { the_doctor_finds_code_that_can_not_be_loaded }
+
+fn the_doctor_finds_code_that_can_not_be_loaded(env: &Env) {
+    let worker = follower(env);
+    push(env, &guest(), &[]);
     worker.stop().ok();
     let healthy = env.run(["doctor"]);
     assert_eq!(healthy.code, Some(0), "{healthy:?}");
-    let backend = env.backend();
     let chunk = block_on(async {
+        let backend = env.open().await;
         let chunks = backend.store().list(&Kind::Chunk, None, 1).await.expect("chunks").ids;
         backend.store().remove_many(&[Key::new(&chunks[0], Kind::Chunk)]).await.expect("it is removed");
         chunks[0].clone()

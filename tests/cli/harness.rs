@@ -62,6 +62,10 @@ impl Env {
         self.settings.iter().rev().find(|(set, _)| set == name).map(|(_, value)| value.as_str())
     }
 
+    pub fn is_on_sqlite(&self) -> bool {
+        self.setting("BRRR_STORE").is_none() && self.setting("REDIS_URL").is_none()
+    }
+
     /// A new folder with the same settings.
     pub fn again(&self) -> Self {
         Self { settings: self.settings.clone(), ..Self::new() }

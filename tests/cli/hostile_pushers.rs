@@ -16,7 +16,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::bad_components::{named, section, with_custom};
-use crate::deploy::{follower, follower_with, hello, push, redis_and_dynamodb};
+use crate::deploy::{follower, follower_with, hello, push};
+use crate::each_backend::redis_and_dynamodb;
 use crate::fixture::Fixture;
 use crate::harness::{Env, Running, TOPIC, block_on, eventually, guest};
 use crate::redis;

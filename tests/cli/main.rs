@@ -23,6 +23,7 @@ mod damage;
 mod deploy;
 mod dlq;
 mod doctor;
+mod each_backend;
 mod events;
 mod faults;
 mod fetch;

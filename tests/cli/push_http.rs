@@ -7,11 +7,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::api::problem;
-use crate::deploy::{follower, patched, redis_and_dynamodb};
+use crate::deploy::{follower, patched};
+use crate::each_backend::on_each_backend;
 use crate::gateway::{Answer, Http};
 use crate::harness::{Env, Running, TOPIC, eventually, guest};
-use crate::redis;
-use crate::servers::redis::Flavour;
 
 pub const PUSH: [(&str, &str); 1] = [("authorization", "Bearer push-0123456789abcdef")];
 
@@ -45,24 +44,9 @@ fn refused(answer: &Answer, status: u16, name: &str) {
     assert_eq!((answer.status, problem(answer).as_str()), (status, name), "{}", answer.body);
 }
 
-#[test]
-fn revisions_are_pushed_ramped_rolled_back_and_removed() {
-    revisions_are_pushed(&mut Env::new());
-}
+on_each_backend! { revisions_are_pushed_ramped_rolled_back_and_removed }
 
-#[test]
-fn revisions_are_pushed_ramped_rolled_back_and_removed_on_redis() {
-    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
-    revisions_are_pushed(&mut redis::env_on(redis::url(&server)));
-}
-
-#[test]
-fn revisions_are_pushed_ramped_rolled_back_and_removed_on_redis_and_dynamodb() {
-    let Some((mut env, _server)) = redis_and_dynamodb() else { return };
-    revisions_are_pushed(&mut env);
-}
-
-fn revisions_are_pushed(env: &mut Env) {
+fn revisions_are_pushed_ramped_rolled_back_and_removed(env: &mut Env) {
     let worker = follower(env);
     let (gateway, http) = gateway(env);
     let first = upload(&http, &guest());
@@ -126,24 +110,9 @@ fn revisions_are_pushed(env: &mut Env) {
     gateway.stop().ok();
 }
 
-#[test]
-fn a_job_names_a_component_that_was_uploaded() {
-    a_job_names_its_component(&mut Env::new());
-}
+on_each_backend! { a_job_names_a_component_that_was_uploaded }
 
-#[test]
-fn a_job_names_a_component_that_was_uploaded_on_redis() {
-    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
-    a_job_names_its_component(&mut redis::env_on(redis::url(&server)));
-}
-
-#[test]
-fn a_job_names_a_component_that_was_uploaded_on_redis_and_dynamodb() {
-    let Some((mut env, _server)) = redis_and_dynamodb() else { return };
-    a_job_names_its_component(&mut env);
-}
-
-fn a_job_names_its_component(env: &mut Env) {
+fn a_job_names_a_component_that_was_uploaded(env: &mut Env) {
     let (gateway, http) = gateway(env);
     let howdy = patched(env, "howdy.wasm", &[("Hello, ", "Howdy, ")]);
     let start = |task: &str, input: Value| {
@@ -184,7 +153,7 @@ fn a_job_names_its_component(env: &mut Env) {
 }
 
 /// Whatever a gateway refuses leaves nothing in the store.
-fn only_the_push_token_stores(env: &mut Env) {
+fn only_the_push_token_stores_something(env: &mut Env) {
     env.set("BRRR_HTTP_TOKEN", "http-0123456789abcdef");
     let (gateway, http) = gateway(env);
     let component = std::fs::read(guest()).expect("the guest");
@@ -204,22 +173,7 @@ fn only_the_push_token_stores(env: &mut Env) {
     gateway.stop().ok();
 }
 
-#[test]
-fn only_the_push_token_stores_something() {
-    only_the_push_token_stores(&mut Env::new());
-}
-
-#[test]
-fn only_the_push_token_stores_something_on_redis() {
-    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
-    only_the_push_token_stores(&mut redis::env_on(redis::url(&server)));
-}
-
-#[test]
-fn only_the_push_token_stores_something_on_redis_and_dynamodb() {
-    let Some((mut env, _server)) = redis_and_dynamodb() else { return };
-    only_the_push_token_stores(&mut env);
-}
+on_each_backend! { only_the_push_token_stores_something }
 
 #[test]
 fn code_needs_the_push_token() {

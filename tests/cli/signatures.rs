@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::deploy::{follower_with, hello, patched, push, redis_and_dynamodb};
+use crate::deploy::{follower_with, hello, patched, push};
+use crate::each_backend::redis_and_dynamodb;
 use crate::harness::{Env, TOPIC, eventually, guest};
 use crate::oci::{publish, text};
 use crate::push_http::{PUSH, gateway};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::deploy::redis_and_dynamodb;
+use crate::each_backend::redis_and_dynamodb;
 use crate::harness::{Env, TOPIC, guest};
 use crate::redis;
 use crate::servers::redis::Flavour;
