@@ -8,14 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::deploy::{follower_with, hello, patched, push};
-use crate::each_backend::redis_and_dynamodb;
+use crate::each_backend::on_each_backend;
 use crate::harness::{Env, TOPIC, eventually, guest};
 use crate::oci::{publish, text};
 use crate::push_http::{PUSH, gateway};
-use crate::redis;
 use crate::registry_server::{Registry, Wants};
-use crate::servers::redis::Flavour;
-use crate::servers::{Server, missing};
+use crate::servers::missing;
 
 /// Is minisign there?
 fn has_minisign() -> bool {
@@ -24,15 +22,6 @@ fn has_minisign() -> bool {
         missing("minisign", "scripts/setup/registry.sh");
     }
     found
-}
-
-fn on_redis() -> Option<(Env, Server)> {
-    let server = Flavour::Redis.start(None, &[]).filter(|_| has_minisign())?;
-    Some((redis::env_on(redis::url(&server)), server))
-}
-
-fn on_redis_and_dynamodb() -> Option<(Env, Server)> {
-    redis_and_dynamodb().filter(|_| has_minisign())
 }
 
 fn minisign(env: &Env, args: &[&str]) -> String {
@@ -120,21 +109,12 @@ fn a_worker_runs_only_files_that_are_signed() {
     env.run(["run"]).refused(10, &["not trusted"]);
 }
 
-#[test]
-fn others_see_who_signed_a_file_on_redis() {
-    if let Some((env, _server)) = on_redis() {
-        a_signed_file(&env);
-    }
-}
+on_each_backend! { others_see_who_signed_a_file }
 
-#[test]
-fn others_see_who_signed_a_file_on_redis_and_dynamodb() {
-    if let Some((env, _server)) = on_redis_and_dynamodb() {
-        a_signed_file(&env);
+fn others_see_who_signed_a_file(env: &Env) {
+    if !has_minisign() {
+        return;
     }
-}
-
-fn a_signed_file(env: &Env) {
     let me = keys(env, "me");
     let component = copy(env, "app.wasm", "Hello, ");
     env.run(["run", "app.wasm", "--trust", &me]).refused(10, &["app.wasm", "--trust", "not signed", "trusted: "]);
@@ -142,28 +122,12 @@ fn a_signed_file(env: &Env) {
     a_worker_says_who_signed(env, &[&me], "of a file");
 }
 
-#[test]
-fn revisions_and_code_of_calls_must_be_signed() {
-    if has_minisign() {
-        what_is_shipped_must_be_signed(&Env::new());
-    }
-}
+on_each_backend! { revisions_and_code_of_calls_must_be_signed }
 
-#[test]
-fn revisions_and_code_of_calls_must_be_signed_on_redis() {
-    if let Some((env, _server)) = on_redis() {
-        what_is_shipped_must_be_signed(&env);
+fn revisions_and_code_of_calls_must_be_signed(env: &Env) {
+    if !has_minisign() {
+        return;
     }
-}
-
-#[test]
-fn revisions_and_code_of_calls_must_be_signed_on_redis_and_dynamodb() {
-    if let Some((env, _server)) = on_redis_and_dynamodb() {
-        what_is_shipped_must_be_signed(&env);
-    }
-}
-
-fn what_is_shipped_must_be_signed(env: &Env) {
     let me = keys(env, "me");
     keys(env, "other");
     let worker = follower_with(env, &["--trust", &me, "--accept-code"]);
@@ -220,28 +184,12 @@ fn what_is_shipped_must_be_signed(env: &Env) {
     worker.stop().ok();
 }
 
-#[test]
-fn signatures_come_by_http() {
-    if has_minisign() {
-        uploads_are_signed(&mut Env::new());
-    }
-}
+on_each_backend! { signatures_come_by_http }
 
-#[test]
-fn signatures_come_by_http_on_redis() {
-    if let Some((mut env, _server)) = on_redis() {
-        uploads_are_signed(&mut env);
+fn signatures_come_by_http(env: &mut Env) {
+    if !has_minisign() {
+        return;
     }
-}
-
-#[test]
-fn signatures_come_by_http_on_redis_and_dynamodb() {
-    if let Some((mut env, _server)) = on_redis_and_dynamodb() {
-        uploads_are_signed(&mut env);
-    }
-}
-
-fn uploads_are_signed(env: &mut Env) {
     let me = keys(env, "me");
     let component = copy(env, "app.wasm", "Hello, ");
     let worker = follower_with(env, &["--trust", &me]);
